@@ -1,0 +1,1 @@
+"""The assistant: one turn from a customer's utterance to a verified reply."""

@@ -1,0 +1,132 @@
+"""Command line of the assistant: ask a question, or a batch of them."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from assistant.build import build_assistant
+from assistant.contract import reply_to_json
+from assistant.errors import AssistantError, InputError
+from assistant.pipeline import Assistant
+from assistant.settings import Settings, load_settings
+from assistant.types import Answer, Message, Reply, Role, Utterance
+from knowledge.build import open_knowledge, open_refresher
+from knowledge.errors import KnowledgeError
+from knowledge.load import read_text
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
+Home = Annotated[Path | None, typer.Option(help="Folder that holds all state.")]
+Config = Annotated[Path | None, typer.Option(help="Settings file instead of frontdesk.toml.")]
+_ROLES: dict[str, Role] = {
+    "customer": "customer", "user": "customer", "assistant": "assistant", "agent": "agent",
+}  # fmt: skip
+
+
+@contextmanager
+def clear_errors() -> Iterator[None]:
+    """Turn known errors into one line on stderr and exit code 1."""
+    try:
+        yield
+    except (KnowledgeError, AssistantError, OSError) as error:
+        typer.echo(f"error: {' '.join(str(error).split())}", err=True)
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(1) from None
+
+
+@app.callback()
+def main() -> None:
+    """Frontdesk's assistant."""
+
+
+@app.command()
+def ask(
+    text: Annotated[str | None, typer.Argument(help="The question.")] = None,
+    customer: Annotated[str | None, typer.Option(help="Id of the logged-in customer.")] = None,
+    batch: Annotated[str | None, typer.Option(help="JSON Lines of questions, or - .")] = None,
+    corpus: Annotated[Path | None, typer.Option(help="Answer from this corpus instead.")] = None,
+    home: Home = None,
+    config: Config = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+) -> None:
+    """Answer a question, or with --batch one a line, as JSON Lines in the same order."""
+    if (text is None) == (batch is None):
+        raise typer.BadParameter("give a question, or --batch FILE")
+    with clear_errors():
+        settings = load_settings(config, home=home)
+        with _assistant(settings, corpus) as assistant:
+            if batch is None:
+                reply = assistant.respond(Utterance(text or "", customer_id=customer))
+                _print(reply, as_json)
+                return
+            for row in _questions(batch, settings):
+                reply = assistant.respond(_utterance(row, customer))
+                typer.echo(json.dumps(reply_to_json(reply, str(row["id"])), ensure_ascii=False))
+
+
+@contextmanager
+def _assistant(settings: Settings, corpus: Path | None) -> Iterator[Assistant]:
+    """The assistant over the live knowledge base, or over a corpus in a temporary home."""
+    temporary: Any = tempfile.TemporaryDirectory() if corpus else nullcontext()
+    with temporary as folder:
+        if corpus is None:
+            yield build_assistant(settings)
+            return
+        home = Path(folder)
+        progress: Callable[[str, int, int], None] = lambda stage, done, total: None  # noqa: E731
+        open_refresher(home, settings.engines, settings.knowledge, progress).refresh([corpus])
+        yield build_assistant(settings, open_knowledge(home, settings.engines, settings.knowledge))
+
+
+def _questions(batch: str, settings: Settings) -> Iterator[dict[str, Any]]:
+    """Rows of a batch. Raises InputError naming the line that is wrong."""
+    if batch == "-":
+        lines: Any = sys.stdin
+    else:
+        try:
+            lines = read_text(Path(batch), settings.knowledge.max_file_bytes).split("\n")
+        except ValueError as error:
+            raise InputError(f"{batch}: {error}") from error
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise InputError(f"{batch}, line {number}: not JSON: {error}") from error
+        if not isinstance(row, dict) or "id" not in row or not isinstance(row.get("text"), str):
+            raise InputError(f'{batch}, line {number}: needs {{"id", "text"}}')
+        yield row
+
+
+def _utterance(row: dict[str, Any], customer: str | None) -> Utterance:
+    history = tuple(
+        Message(_ROLES[m["role"]], str(m.get("text", "")))
+        for m in row.get("history") or ()
+        if isinstance(m, dict) and m.get("role") in _ROLES
+    )
+    return Utterance(row["text"], history, row.get("customer") or customer)
+
+
+def _print(reply: Reply, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(reply_to_json(reply), ensure_ascii=False))
+        return
+    outcome = reply.outcome
+    typer.echo(outcome.text)
+    if isinstance(outcome, Answer):
+        for citation in outcome.citations:
+            typer.echo(f"  [{citation.evidence_id}] {citation.title}")
+    typer.echo(f"  ({reply.kind}{', ' + outcome.reason if outcome.reason else ''})", err=True)
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,68 @@
+"""Put the parts together: settings to a knowledge base, an assistant and a chat service."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+from assistant.conversations import Conversations
+from assistant.generation import Generator, QuotingComposer
+from assistant.grounding import GroundingCheck
+from assistant.intent import Router
+from assistant.pipeline import Assistant
+from assistant.safety import Safety
+from assistant.service import ChatService
+from assistant.settings import Settings
+from assistant.skills import KnowledgeSkill, PersonSkill, SmallTalkSkill
+from knowledge.build import WEIGHTS, open_knowledge
+from knowledge.classify import TextClassifier
+from knowledge.retrieve import KnowledgeBase
+
+
+def build_knowledge(settings: Settings) -> KnowledgeBase:
+    """The knowledge base in the settings' home."""
+    return open_knowledge(settings.home, settings.engines, settings.knowledge)
+
+
+def build_assistant(settings: Settings, knowledge: KnowledgeBase | None = None) -> Assistant:
+    """The whole pipeline over the published knowledge base."""
+    knowledge = knowledge or build_knowledge(settings)
+    small_talk = SmallTalkSkill(settings)
+    return Assistant(
+        settings=settings,
+        detector=knowledge.detector,
+        safety=Safety(settings.max_utterance_characters),
+        encoder=knowledge.encoder,
+        router=Router(TextClassifier.load(_router_folder(settings.home)), settings.router_sure),
+        skills={
+            "knowledge": KnowledgeSkill(knowledge, settings),
+            "small_talk": small_talk,
+            "person": PersonSkill(),
+        },
+        generator=_generator(settings),
+        grounding=GroundingCheck(),
+    )
+
+
+def build_service(settings: Settings, assistant: Assistant | None = None) -> ChatService:
+    """The chat service over the store in the settings' home."""
+    return ChatService(
+        assistant or build_assistant(settings), Conversations.in_home(settings.home)
+    )
+
+
+def _router_folder(home: Path) -> Path:
+    """A router trained for this home, else the one shipped."""
+    own = home / "intents"
+    return own if (own / "manifest.json").is_file() else WEIGHTS / "intents"
+
+
+def _generator(settings: Settings) -> Generator:
+    if not settings.model.base:
+        return QuotingComposer()
+    # torch and transformers take seconds to import; quoting alone does not need them.
+    from assistant.lm import TransformersGenerator
+    from finetune.registry import Registry
+
+    load = partial(TransformersGenerator, settings=settings.model)
+    return load(base=settings.model.base, adapter=Registry(settings.home).current())

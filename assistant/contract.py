@@ -1,0 +1,55 @@
+"""A reply as the JSON object that the command line, the API and the store share (CONTRACT)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from assistant.types import Answer, Clarify, Reply
+
+
+def reply_to_json(reply: Reply, identifier: str = "") -> dict[str, Any]:
+    """The contract's object. Refusals, hand-offs and clarifications carry no citations."""
+    outcome = reply.outcome
+    answer = outcome if isinstance(outcome, Answer) else None
+    row: dict[str, Any] = {"id": identifier} if identifier else {}
+    return row | {
+        "outcome": reply.kind,
+        "reason": outcome.reason,
+        "reply": outcome.text,
+        "language": reply.language,
+        "intent": reply.intent.name,
+        "intent_confidence": round(reply.intent.confidence, 4),
+        "citations": [
+            {
+                "evidence_id": c.evidence_id,
+                "source": c.source,
+                "title": c.title,
+                "quote": c.quote,
+                "text": c.text,
+                "url": c.url,
+                "valid_from": c.valid_from.isoformat() if c.valid_from else None,
+                "valid_until": c.valid_until.isoformat() if c.valid_until else None,
+            }
+            for c in (answer.citations if answer else ())
+        ],
+        "sentences": [
+            {"text": s.text, "supported": s.supported, "evidence_id": s.evidence_id}
+            for s in (answer.sentences if answer else ())
+        ],
+        "choices": list(outcome.choices) if isinstance(outcome, Clarify) else [],
+        "generator": answer.generator if answer else "quote",
+        "latency_ms": reply.latency_ms,
+    }
+
+
+def trace_of(reply: Reply) -> dict[str, Any]:
+    """How the reply came about, for staff only: what was considered, chosen and dropped."""
+    return {
+        "standalone": reply.standalone,
+        "intents": [[reply.intent.name, reply.intent.confidence], *map(list, reply.intent.alternatives)],
+        "considered": [
+            {"evidence_id": e.id, "title": e.title, "relevance": round(e.relevance, 4), "quote": e.quote}
+            for e in reply.considered
+        ],
+        "dropped": [{"text": s.text, "reason": s.reason} for s in reply.dropped],
+    }

@@ -1,0 +1,289 @@
+"""Conversations, hand-offs, ratings and the audit log, in SQLite (WAL) or any SQLAlchemy URL.
+
+Who speaks is one column: `state` is bot, waiting (for a person), agent, or closed.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from sqlalchemy import (
+    Column,
+    Engine,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    create_engine,
+    event,
+    insert,
+    select,
+    update,
+)
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+
+from assistant.errors import StoreError
+from assistant.types import Message, Role
+
+State = Literal["bot", "waiting", "agent", "closed"]
+
+_metadata = MetaData()
+_conversations = Table(
+    "conversations",
+    _metadata,
+    Column("id", String(32), primary_key=True),
+    Column("state", String(8), nullable=False),
+    Column("language", String(8), nullable=False),
+    Column("customer_id", String(64)),
+    Column("agent", String(64)),
+    Column("reason", String(200), nullable=False, default=""),
+    Column("created", Float, nullable=False),
+    Column("updated", Float, nullable=False),
+    Index("by_state", "state", "updated"),
+)
+_messages = Table(
+    "messages",
+    _metadata,
+    Column("id", Integer, primary_key=True),
+    Column("conversation_id", String(32), nullable=False),
+    Column("message_id", String(64), nullable=False),
+    Column("role", String(10), nullable=False),
+    Column("text", Text, nullable=False),
+    Column("reply", Text),
+    Column("created", Float, nullable=False),
+    UniqueConstraint("conversation_id", "message_id", "role"),
+)
+_ratings = Table(
+    "ratings",
+    _metadata,
+    Column("id", Integer, primary_key=True),
+    Column("conversation_id", String(32), nullable=False),
+    Column("message", Integer, nullable=False),
+    Column("helpful", Integer, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("created", Float, nullable=False),
+    UniqueConstraint("message"),
+)
+_audit = Table(
+    "audit",
+    _metadata,
+    Column("id", Integer, primary_key=True),
+    Column("who", String(64), nullable=False),
+    Column("what", String(64), nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("created", Float, nullable=False),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """One customer's conversation; times are seconds since 1970."""
+
+    id: str
+    state: State
+    language: str
+    customer_id: str | None
+    agent: str | None
+    reason: str
+    created: float
+    updated: float
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMessage:
+    """A message as stored; `reply` is the assistant's reply as in the contract, with its trace."""
+
+    id: int
+    message_id: str
+    role: Role
+    text: str
+    reply: dict[str, Any] | None
+    created: float
+
+
+class Conversations:
+    """The conversation store. Every method is one short transaction. Raises StoreError."""
+
+    def __init__(self, url: str) -> None:
+        self._engine = _open(url)
+        try:
+            _metadata.create_all(self._engine)
+        except SQLAlchemyError as error:
+            raise StoreError(f"the conversation store {url} cannot be opened: {error}") from error
+
+    @classmethod
+    def in_home(cls, home: Path) -> Conversations:
+        """The default store: SQLite in the home folder."""
+        home.mkdir(parents=True, exist_ok=True)
+        return cls(f"sqlite:///{home / 'conversations.sqlite'}")
+
+    def start(self, language: str = "", customer_id: str | None = None) -> Conversation:
+        """A new conversation, spoken to by the bot."""
+        now = time.time()
+        row = Conversation(
+            secrets.token_urlsafe(16), "bot", language, customer_id, None, "", now, now
+        )
+        with self._engine.begin() as connection:
+            values = {name: getattr(row, name) for name in Conversation.__slots__}
+            connection.execute(insert(_conversations).values(**values))
+        return row
+
+    def get(self, conversation_id: str) -> Conversation | None:
+        """The conversation, or None when there is none with this id."""
+        with self._engine.connect() as connection:
+            query = select(_conversations).where(_conversations.c.id == conversation_id)
+            row = connection.execute(query).mappings().first()
+        return Conversation(**row) if row else None
+
+    def queue(self, states: Sequence[State] = ("waiting", "agent", "bot")) -> list[Conversation]:
+        """Conversations in these states, those waiting longest first."""
+        rank = {"waiting": 0, "agent": 1, "bot": 2, "closed": 3}
+        with self._engine.connect() as connection:
+            query = select(_conversations).where(_conversations.c.state.in_(states))
+            rows = [Conversation(**row) for row in connection.execute(query).mappings()]
+        return sorted(rows, key=lambda c: (rank[c.state], c.updated))
+
+    def move(
+        self,
+        conversation_id: str,
+        state: State,
+        *,
+        only_from: Sequence[State],
+        agent: str | None = None,
+        reason: str = "",
+    ) -> bool:
+        """Change who speaks, if the state still is one of only_from; False when it is not.
+
+        One conditional update, so that of several agents who race for a conversation one wins.
+        """
+        change = (
+            update(_conversations)
+            .where(_conversations.c.id == conversation_id)
+            .where(_conversations.c.state.in_(only_from))
+            .values(state=state, agent=agent, reason=reason, updated=time.time())
+        )
+        with self._engine.begin() as connection:
+            return connection.execute(change).rowcount == 1
+
+    def add(
+        self,
+        conversation_id: str,
+        role: Role,
+        text: str,
+        message_id: str = "",
+        reply: dict[str, Any] | None = None,
+    ) -> StoredMessage:
+        """Append a message; one with a message_id already stored for the role is returned as is."""
+        now, message_id = time.time(), message_id or secrets.token_urlsafe(12)
+        values = {
+            "conversation_id": conversation_id,
+            "message_id": message_id,
+            "role": role,
+            "text": text,
+            "reply": json.dumps(reply, ensure_ascii=False) if reply else None,
+            "created": now,
+        }
+        touch = (
+            update(_conversations)
+            .where(_conversations.c.id == conversation_id)
+            .values(updated=now)
+        )
+        try:
+            with self._engine.begin() as connection:
+                key = connection.execute(insert(_messages).values(**values)).inserted_primary_key
+                connection.execute(touch)
+        except IntegrityError:
+            stored = self.find(conversation_id, message_id, role)
+            if stored is None:
+                raise StoreError("the message could not be stored") from None
+            return stored
+        return StoredMessage(int(key[0] if key else 0), message_id, role, text, reply, now)
+
+    def find(self, conversation_id: str, message_id: str, role: Role) -> StoredMessage | None:
+        """The message with this client id and role, if stored."""
+        for message in self.messages(conversation_id):
+            if (message.message_id, message.role) == (message_id, role):
+                return message
+        return None
+
+    def messages(self, conversation_id: str, after: int = 0) -> list[StoredMessage]:
+        """Messages in order; with `after` only those with a larger id."""
+        columns = _messages.c
+        query = (
+            select(
+                columns.id, columns.message_id, columns.role, columns.text, columns.reply,
+                columns.created,
+            )
+            .where(columns.conversation_id == conversation_id, columns.id > after)
+            .order_by(columns.id)
+        )  # fmt: skip
+        with self._engine.connect() as connection:
+            rows = connection.execute(query).mappings().all()
+        return [
+            StoredMessage(**{**row, "reply": json.loads(row["reply"]) if row["reply"] else None})
+            for row in rows
+        ]
+
+    def history(self, conversation_id: str) -> tuple[Message, ...]:
+        """The conversation as the pipeline takes it."""
+        return tuple(Message(m.role, m.text) for m in self.messages(conversation_id))
+
+    def rate(self, conversation_id: str, message: int, helpful: bool, reason: str = "") -> None:
+        """Keep a customer's verdict on a reply; a second one replaces the first."""
+        values = {"helpful": int(helpful), "reason": reason, "created": time.time()}
+        change = update(_ratings).where(_ratings.c.message == message).values(**values)
+        new = insert(_ratings).values(conversation_id=conversation_id, message=message, **values)
+        with self._engine.begin() as connection:
+            if connection.execute(change).rowcount == 0:
+                connection.execute(new)
+
+    def ratings(self) -> list[dict[str, Any]]:
+        """All verdicts, newest first."""
+        with self._engine.connect() as connection:
+            query = select(_ratings).order_by(_ratings.c.id.desc())
+            return [dict(row) for row in connection.execute(query).mappings()]
+
+    def log(self, who: str, what: str, detail: str = "") -> None:
+        """Append to the audit log."""
+        values = {"who": who, "what": what, "detail": detail, "created": time.time()}
+        with self._engine.begin() as connection:
+            connection.execute(insert(_audit).values(**values))
+
+    def audit(self, limit: int = 100) -> list[dict[str, Any]]:
+        """The newest entries of the audit log."""
+        with self._engine.connect() as connection:
+            query = select(_audit).order_by(_audit.c.id.desc()).limit(limit)
+            return [dict(row) for row in connection.execute(query).mappings()]
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._engine.dispose()
+
+
+def _open(url: str) -> Engine:
+    engine = create_engine(url)
+    if engine.dialect.name == "sqlite":
+
+        @event.listens_for(engine, "connect")
+        def _pragmas(connection: Any, _record: Any) -> None:
+            # BEGIN IMMEDIATE below: busy_timeout does not cover a read that turns into a write.
+            connection.isolation_level = None
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA busy_timeout=10000")
+            connection.execute("PRAGMA synchronous=FULL")
+
+        @event.listens_for(engine, "begin")
+        def _begin(connection: Any) -> None:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine

@@ -1,0 +1,28 @@
+"""Errors of the assistant.
+
+AssistantError
+├── SettingsError      a setting is unknown, malformed or contradicts another
+├── GenerationError    the language model failed; the composer takes over
+├── StoreError         the conversation store cannot be used
+└── InputError         a request or file cannot be read
+"""
+
+
+class AssistantError(Exception):
+    """Root of this package's errors; the message says what repairs it."""
+
+
+class SettingsError(AssistantError):
+    """A setting is unknown, malformed or contradicts another."""
+
+
+class GenerationError(AssistantError):
+    """The language model could not produce a draft."""
+
+
+class StoreError(AssistantError):
+    """The conversation store cannot be opened or written."""
+
+
+class InputError(AssistantError):
+    """A request or an input file cannot be read."""

@@ -1,0 +1,39 @@
+"""The generator seam: evidence to a draft, sentence by sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+from assistant import phrases
+from assistant.types import DraftSentence, Evidence, GeneratorName, Question
+from knowledge.segment import split_sentences
+
+
+class Generator(Protocol):
+    """Proposes a reply. Whatever it says is checked before a customer sees it."""
+
+    name: GeneratorName
+
+    def generate(self, question: Question, evidence: Sequence[Evidence]) -> Iterator[DraftSentence]:
+        """Yield sentences in order; evidence is sorted best first and never empty.
+
+        Raises GenerationError when nothing can be generated.
+        """
+        ...
+
+
+class QuotingComposer:
+    """Answers by quoting the passage's own sentences; needs no model and invents nothing."""
+
+    name: GeneratorName = "quote"
+
+    def generate(self, question: Question, evidence: Sequence[Evidence]) -> Iterator[DraftSentence]:
+        """Quote the best evidence; in another language than the reply's, under a short lead-in."""
+        best = evidence[0]
+        if best.language != question.language:
+            lead_in = phrases.foreign_lead_in(question.language, best.language)
+            yield DraftSentence(lead_in, best.id, is_frame=True)
+        for line in (best.quote or best.text).splitlines():
+            for position, sentence in enumerate(split_sentences(line)):
+                yield DraftSentence(sentence, best.id, starts_line=position == 0)

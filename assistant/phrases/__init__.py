@@ -1,0 +1,52 @@
+"""What the assistant says in its own name, one YAML file a language.
+
+A language without a file gets the default's words.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import cast
+
+import yaml
+
+_FOLDER = Path(__file__).parent
+DEFAULT = "en"
+# Names of languages as they are called in English and in Chinese; others use the English name.
+_NAMES = {
+    "en": {"en": "English", "zh": "英文"},
+    "zh": {"en": "Chinese", "zh": "中文"},
+    "de": {"en": "German", "zh": "德文"},
+    "fr": {"en": "French", "zh": "法文"},
+}
+
+
+@lru_cache(maxsize=64)
+def _phrases(language: str) -> dict[str, str]:
+    path = _FOLDER / f"{language}.yaml"
+    if not language.isalpha() or not path.is_file():
+        path = _FOLDER / f"{DEFAULT}.yaml"
+    return cast(dict[str, str], yaml.safe_load(path.read_text(encoding="utf-8")))
+
+
+def languages() -> list[str]:
+    """Languages the assistant speaks in its own name."""
+    return sorted(p.stem for p in _FOLDER.glob("*.yaml"))
+
+
+def say(key: str, language: str, **values: str) -> str:
+    """The phrase for key with values filled in. Raises KeyError for an unknown key."""
+    return _phrases(language)[key].format(**values)
+
+
+def language_name(language: str, spoken: str) -> str:
+    """How `language` is called by somebody who speaks `spoken`."""
+    own = _phrases(spoken).get(f"name_{language}")
+    names = _NAMES.get(language, {})
+    return own or names.get(spoken) or names.get(DEFAULT) or language
+
+
+def foreign_lead_in(spoken: str, language: str) -> str:
+    """The line above a quotation in another language than the customer's."""
+    return say("foreign_lead_in", spoken, language=language_name(language, spoken))

@@ -1,0 +1,224 @@
+"""One turn, from a customer's utterance to a verified reply.
+
+    utterance -> language -> safety -> intent -> skill -> evidence -> draft -> grounding -> outcome
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from assistant import phrases
+from assistant.errors import GenerationError
+from assistant.followup import resolve
+from assistant.generation import Generator, QuotingComposer
+from assistant.grounding import GroundingCheck
+from assistant.intent import UNKNOWN, Router
+from assistant.intent import Skill as SkillName
+from assistant.safety import Safety, clean
+from assistant.settings import Settings
+from assistant.skills import Skill
+from assistant.types import (
+    Answer,
+    CheckedSentence,
+    Citation,
+    Concern,
+    Event,
+    Evidence,
+    Handoff,
+    Intent,
+    Outcome,
+    Question,
+    Refuse,
+    Reply,
+    SentenceReady,
+    StageStarted,
+    Utterance,
+)
+from knowledge.encoder import Encoder
+from knowledge.language import Detector
+
+log = logging.getLogger(__name__)
+STAGES = ("language", "intent", "retrieval", "generation", "grounding")
+Listener = Callable[[Event], None]
+
+
+def ignore(event: Event) -> None:
+    """A listener for callers that want only the finished reply."""
+
+
+class Watch:
+    """Announces each stage and adds up the milliseconds it takes."""
+
+    def __init__(self, listen: Listener) -> None:
+        self.listen = listen
+        self.language = ""
+        self.milliseconds = dict.fromkeys(STAGES, 0.0)
+        self.started = time.perf_counter()
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time a stage."""
+        self.listen(StageStarted(name, self.language))
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.milliseconds[name] += 1000 * (time.perf_counter() - started)
+
+    def total(self) -> dict[str, float]:
+        """Milliseconds by stage, and of the whole turn."""
+        whole = 1000 * (time.perf_counter() - self.started)
+        return {k: round(v, 2) for k, v in (self.milliseconds | {"total": whole}).items()}
+
+
+class Assistant:
+    """Answers one utterance at a time; holds no state between turns."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        detector: Detector,
+        safety: Safety,
+        encoder: Encoder,
+        router: Router,
+        skills: Mapping[SkillName, Skill],
+        generator: Generator,
+        grounding: GroundingCheck,
+    ) -> None:
+        self.settings = settings
+        self.detector = detector
+        self.safety = safety
+        self.encoder = encoder
+        self.router = router
+        self.skills = skills
+        self.generator = generator
+        self.composer = QuotingComposer()
+        self.grounding = grounding
+
+    def respond(self, utterance: Utterance, listen: Listener = ignore) -> Reply:
+        """The reply to an utterance; stages and verified sentences are announced to listen."""
+        watch = Watch(listen)
+        text = clean(utterance.text)
+        with watch.stage("language"):
+            watch.language = language = self._language(text, utterance)
+        if concern := self.safety.inspect(text):
+            return self._reply(self._decline(concern, language), UNKNOWN, watch)
+        question = Question(
+            text, resolve(text, utterance.history), language, utterance.history,
+            utterance.customer_id,
+        )  # fmt: skip
+        with watch.stage("intent"):
+            vector = self.encoder.embed([question.standalone])[0]
+            known = self.encoder.known_share(question.standalone)
+            intent = self.router.route(question.standalone, vector, known)
+        with watch.stage("retrieval"):
+            skill = self.skills[self.router.skill(intent)]
+            fetched = skill.fetch(question, intent, vector)
+        if fetched.outcome:
+            return self._reply(fetched.outcome, intent, watch, question, fetched.evidence)
+        outcome, dropped = self._answer(question, fetched.evidence, watch)
+        return self._reply(outcome, intent, watch, question, fetched.evidence, dropped)
+
+    def _language(self, text: str, utterance: Utterance) -> str:
+        """Language of the reply: the text's, else the conversation's, else the interface's."""
+        earlier = [m.text for m in utterance.history if m.role == "customer"]
+        previous = self.detector.detect(" ".join(earlier[-3:])).language if earlier else ""
+        previous = previous or utterance.language
+        return self.detector.detect(text, previous).language or self.settings.default_language
+
+    def _decline(self, concern: Concern, language: str) -> Refuse:
+        text = phrases.say(concern.kind, language, shop=self.settings.shop_name)
+        return Refuse(text, f"safety:{concern.kind}")
+
+    def _answer(
+        self, question: Question, evidence: Sequence[Evidence], watch: Watch
+    ) -> tuple[Outcome, tuple[CheckedSentence, ...]]:
+        """Draft and check; what is unsupported is dropped, and with nothing left we quote."""
+        usable = [e for e in evidence if e.relevance >= self.settings.clarify_threshold]
+        dropped: list[CheckedSentence] = []
+        for generator in dict.fromkeys((self.generator, self.composer)):
+            answer = self._draft(generator, question, usable, watch, dropped)
+            if answer:
+                return answer, tuple(dropped)
+        text = phrases.say("unsupported", question.language)
+        return Handoff(text, "grounding:unsupported"), tuple(dropped)
+
+    def _draft(
+        self,
+        generator: Generator,
+        question: Question,
+        evidence: Sequence[Evidence],
+        watch: Watch,
+        dropped: list[CheckedSentence],
+    ) -> Answer | None:
+        """An answer of verified sentences, or None; `dropped` takes the sentences left out."""
+        supported: list[CheckedSentence] = []
+        text = ""
+        drafts = generator.generate(question, evidence)
+        try:
+            while True:
+                with watch.stage("generation"):
+                    draft = next(drafts, None)
+                if draft is None:
+                    break
+                joint = "\n" if draft.starts_line or draft.is_frame else " "
+                if draft.is_frame:
+                    text += joint + draft.text
+                    continue
+                with watch.stage("grounding"):
+                    checked = self.grounding.check(draft, evidence)
+                if checked.supported:
+                    supported.append(checked)
+                    text += joint + checked.text
+                    watch.listen(SentenceReady(checked))
+                else:
+                    dropped.append(checked)
+        except GenerationError as error:
+            log.warning("the generator %s failed: %s", generator.name, error)
+        if not supported:
+            return None
+        citations = _citations(supported, evidence)
+        return Answer(text.strip(), tuple(supported), citations, generator.name)
+
+    def _reply(
+        self,
+        outcome: Outcome,
+        intent: Intent,
+        watch: Watch,
+        question: Question | None = None,
+        considered: tuple[Evidence, ...] = (),
+        dropped: tuple[CheckedSentence, ...] = (),
+    ) -> Reply:
+        return Reply(
+            outcome=outcome,
+            language=watch.language,
+            intent=intent,
+            latency_ms=watch.total(),
+            considered=considered,
+            dropped=dropped,
+            standalone=question.standalone if question else "",
+        )
+
+
+def _citations(
+    sentences: Sequence[CheckedSentence], evidence: Sequence[Evidence]
+) -> tuple[Citation, ...]:
+    """One citation for each piece of evidence that a sentence rests on."""
+    used = dict.fromkeys(s.evidence_id for s in sentences)
+    return tuple(
+        Citation(
+            evidence_id=e.id,
+            source=e.source,
+            title=e.title,
+            quote=" ".join(s.text for s in sentences if s.evidence_id == e.id),
+            text=e.text,
+            url=e.url,
+            valid_from=e.valid_from,
+            valid_until=e.valid_until,
+        )
+        for e in evidence
+        if e.id in used
+    )

@@ -1,0 +1,136 @@
+"""All settings, built once at the entry point: defaults < frontdesk.toml < FRONTDESK_* < flags.
+
+Nothing else reads the environment. A nested field is FRONTDESK_KNOWLEDGE__MAX_CHUNK_WORDS in the
+environment and `max_chunk_words` below `[knowledge]` in the file. An unknown key is an error.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from assistant.errors import SettingsError
+from knowledge.settings import KnowledgeSettings
+
+_PREFIX = "FRONTDESK_"
+_FILE = "frontdesk.toml"
+
+
+class ModelSettings(BaseModel):
+    """The language model; without a base the assistant answers by quoting."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    base: str = Field("", description="Folder or hub id of a causal LM; empty: quoting only.")
+    max_new_tokens: int = Field(160, ge=8, description="Longest reply, in tokens.")
+    prompt_tokens: int = Field(1500, ge=128, description="Longest prompt, in tokens.")
+    timeout_seconds: float = Field(30.0, gt=0, description="Give up and quote after this long.")
+
+
+class WebSettings(BaseModel):
+    """Who may use the staff pages and how."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    agent_password: str = Field("", description="Log-in for /desk; empty: made at first start.")
+    operator_password: str = Field("", description="Log-in for /operator; empty: as above.")
+    session_hours: float = Field(12.0, gt=0, description="Hours until staff log in again.")
+
+
+class Settings(BaseModel):
+    """Everything that can be set."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    home: Path = Field(Path(".frontdesk"), description="Folder that holds all state.")
+    data: Path | None = Field(None, description="Public data sets, for benchmarks only.")
+    shop_name: str = Field("Maplewick", description="Name the assistant gives for the shop.")
+    default_language: str = Field("en", description="Reply language when none can be told.")
+    answer_threshold: float = Field(
+        0.5, ge=0, le=1, description="Relevance from which evidence is quoted to customers."
+    )
+    clarify_threshold: float = Field(
+        0.25, ge=0, le=1, description="Relevance from which a clarifying question is asked."
+    )
+    router_sure: float = Field(
+        0.6, ge=0, le=1, description="Intent confidence from which the route is taken as sure."
+    )
+    max_utterance_characters: int = Field(2000, ge=100, description="Longer messages are refused.")
+    max_quote_words: int = Field(90, ge=10, description="Longest quotation in a reply.")
+    knowledge: KnowledgeSettings = KnowledgeSettings()
+    model: ModelSettings = ModelSettings()
+    web: WebSettings = WebSettings()
+
+    @model_validator(mode="after")
+    def _thresholds_in_order(self) -> Settings:
+        if self.clarify_threshold > self.answer_threshold:
+            raise ValueError("clarify_threshold must not exceed answer_threshold")
+        return self
+
+    @property
+    def engines(self) -> Path:
+        """Where exported engines are kept."""
+        return self.home / "engines"
+
+
+def load_settings(
+    config: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    **flags: Any,
+) -> Settings:
+    """Build the settings; flags that are None are left out. Raises SettingsError."""
+    values = _from_file(config)
+    _merge(values, _from_environment(os.environ if environment is None else environment))
+    _merge(values, {k: v for k, v in flags.items() if v is not None})
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        problems = "; ".join(_problem(e) for e in error.errors())
+        raise SettingsError(f"settings: {problems}") from error
+
+
+def _problem(error: Any) -> str:
+    key = ".".join(str(part) for part in error["loc"]) or "settings"
+    if error["type"] == "extra_forbidden":
+        return f"unknown setting {key!r}"
+    return f"{key}: {error['msg']}"
+
+
+def _from_file(config: Path | None) -> dict[str, Any]:
+    path = config or Path(_FILE)
+    if not path.is_file():
+        if config:
+            raise SettingsError(f"{config} does not exist")
+        return {}
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: {error}") from error
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    """FRONTDESK_A__B=1 as {"a": {"b": "1"}}; pydantic turns the text into the field's type."""
+    values: dict[str, Any] = {}
+    for name, value in environment.items():
+        if not name.startswith(_PREFIX) or not value:
+            continue
+        *parents, last = name.removeprefix(_PREFIX).lower().split("__")
+        target = values
+        for parent in parents:
+            target = target.setdefault(parent, {})
+        target[last] = json.loads(value) if value.startswith(("[", "{")) else value
+    return values
+
+
+def _merge(into: dict[str, Any], values: Mapping[str, Any]) -> None:
+    for key, value in values.items():
+        if isinstance(value, Mapping) and isinstance(into.get(key), dict):
+            _merge(into[key], value)
+        else:
+            into[key] = value

@@ -1,0 +1,133 @@
+"""Skills: what an intent leads to. They share the stages and differ in what they fetch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from assistant import phrases
+from assistant.intent import OUT_OF_SCOPE
+from assistant.settings import Settings
+from assistant.types import Answer, Clarify, Evidence, Handoff, Intent, Outcome, Question, Refuse
+from knowledge.encoder import Vectors
+from knowledge.rerank import Candidate
+from knowledge.retrieve import KnowledgeBase
+from knowledge.segment import content_words, split_sentences
+from knowledge.types import Passage
+
+# An utterance routed as out-of-scope is answered only where a passage fits beyond doubt.
+_OFF_TOPIC_THRESHOLD = 0.85
+_MAX_CHOICES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What a skill found: evidence to answer from, or an outcome that ends the turn."""
+
+    evidence: tuple[Evidence, ...] = ()
+    outcome: Outcome | None = None
+
+
+class Skill(Protocol):
+    """Fetches what a reply may rest on."""
+
+    def fetch(self, question: Question, intent: Intent, vector: Vectors) -> Fetched:
+        """Evidence sorted best first, or an outcome. `vector` is the question's embedding."""
+        ...
+
+
+class KnowledgeSkill:
+    """Answers from passages of the knowledge base."""
+
+    def __init__(self, knowledge: KnowledgeBase, settings: Settings) -> None:
+        self.knowledge = knowledge
+        self.settings = settings
+
+    def fetch(self, question: Question, intent: Intent, vector: Vectors) -> Fetched:
+        """Passages relevant enough to quote; else a clarifying question, a refusal or a person."""
+        candidates = self.knowledge.candidates(
+            question.standalone, vector, self.settings.knowledge.rerank_passages, "reranked",
+            question.language,
+        )[: self.settings.knowledge.rerank_passages]  # fmt: skip
+        evidence = tuple(self._evidence(c) for c in candidates)
+        return Fetched(evidence, self._instead_of_answer(question, intent, evidence))
+
+    def _instead_of_answer(
+        self, question: Question, intent: Intent, evidence: Sequence[Evidence]
+    ) -> Outcome | None:
+        language, best = question.language, evidence[0].relevance if evidence else 0.0
+        off_topic = intent.name == OUT_OF_SCOPE
+        needed = _OFF_TOPIC_THRESHOLD if off_topic else self.settings.answer_threshold
+        if best >= needed:
+            return None
+        if off_topic:
+            text = phrases.say("out_of_scope", language, shop=self.settings.shop_name)
+            return Refuse(text, "intent:out_of_scope")
+        if best >= self.settings.clarify_threshold:
+            return Clarify(
+                phrases.say("clarify", language), "retrieval:unsure", _choices(evidence)
+            )
+        if len(content_words(question.standalone)) <= 1:
+            return Clarify(phrases.say("clarify_vague", language), "intent:vague")
+        return Handoff(phrases.say("unsupported", language), "retrieval:unsupported")
+
+    def _evidence(self, candidate: Candidate) -> Evidence:
+        passage = Passage.of(candidate.chunk, candidate.score)
+        quote = widen(candidate.quote, candidate.chunk.text, self.settings.max_quote_words)
+        return Evidence.of_passage(passage, quote, candidate.relevance)
+
+
+def widen(window: str, text: str, max_words: int) -> str:
+    """The window with its neighbours in text, while at most max_words; keeps line breaks.
+
+    A rule's exception usually stands in the sentence after it, so a quotation takes what fits.
+    """
+    lines = [split_sentences(line) for line in text.splitlines()]
+    units = [(s, i) for i, line in enumerate(lines) for s in line]
+    inside = [n for n, (s, _) in enumerate(units) if s in window]
+    if not inside:
+        return window
+    first, last = inside[0], inside[-1]
+
+    def words(start: int, stop: int) -> float:
+        joined = " ".join(s for s, _ in units[start : stop + 1])
+        return max(len(joined.split()), len(joined) / 6)
+
+    while True:
+        if last + 1 < len(units) and words(first, last + 1) <= max_words:
+            last += 1
+        elif first > 0 and words(first - 1, last) <= max_words:
+            first -= 1
+        else:
+            break
+    chosen = units[first : last + 1]
+    parts = [chosen[0][0]]
+    for (_, before), (sentence, line) in zip(chosen, chosen[1:], strict=False):
+        parts.append(("\n" if line != before else " ") + sentence)
+    return "".join(parts)
+
+
+def _choices(evidence: Sequence[Evidence]) -> tuple[str, ...]:
+    """Titles of the best few pieces, each once."""
+    return tuple(dict.fromkeys(e.title for e in evidence))[:_MAX_CHOICES]
+
+
+class SmallTalkSkill:
+    """Greetings, thanks, and questions about the assistant itself; claims nothing of the shop."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    def fetch(self, question: Question, intent: Intent, vector: Vectors) -> Fetched:
+        """A fixed phrase in the customer's language."""
+        text = phrases.say(intent.name, question.language, shop=self.settings.shop_name)
+        return Fetched(outcome=Answer(text, (), (), reason=f"small_talk:{intent.name}"))
+
+
+class PersonSkill:
+    """The customer asks for a person and gets one."""
+
+    def fetch(self, question: Question, intent: Intent, vector: Vectors) -> Fetched:
+        """A hand-off, never gated."""
+        return Fetched(outcome=Handoff(phrases.say("person", question.language), "customer:asked"))

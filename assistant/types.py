@@ -1,0 +1,224 @@
+"""Values that cross the stages of a turn.
+
+A turn is `utterance -> language -> safety -> intent -> skill -> evidence -> draft -> grounding ->
+outcome`, always in this order. An outcome is one of four: Answer, Clarify, Refuse, Handoff.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Literal
+
+from knowledge.types import Passage
+
+Role = Literal["customer", "assistant", "agent"]
+GeneratorName = Literal["quote", "lm"]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of a conversation."""
+
+    role: Role
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """A customer's message with what came before it.
+
+    `customer_id` comes from the session, never from the text. `language` is the one chosen in
+    the interface, if any.
+    """
+
+    text: str
+    history: tuple[Message, ...] = ()
+    customer_id: str | None = None
+    language: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """A routed label. `confidence` is a calibrated probability, 0 to 1."""
+
+    name: str
+    confidence: float
+    alternatives: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Concern:
+    """What the safety stage found: `kind` names it, `evidence` is the matched text."""
+
+    kind: Literal["injection", "too_long", "empty", "unreadable"]
+    evidence: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """A passage or a record fetched for this turn; the only thing a reply may rest on.
+
+    `quote` is the stretch of `text` most likely to answer, `relevance` (0 to 1) the calibrated
+    probability that it does.
+    """
+
+    id: str
+    kind: Literal["passage", "record"]
+    source: str
+    title: str
+    text: str
+    language: str
+    relevance: float
+    quote: str = ""
+    url: str = ""
+    valid_from: date | None = None
+    valid_until: date | None = None
+
+    @classmethod
+    def of_passage(cls, passage: Passage, quote: str, relevance: float) -> Evidence:
+        """Evidence that rests on a passage of the knowledge base."""
+        return cls(
+            id=passage.id,
+            kind="passage",
+            source=passage.source,
+            title=" › ".join(passage.title_path),
+            text=passage.text,
+            language=passage.language,
+            relevance=relevance,
+            quote=quote,
+            url=passage.url,
+            valid_from=passage.valid_from,
+            valid_until=passage.valid_until,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a skill and a generator work on.
+
+    `text` is the utterance as typed, `standalone` the same with what a follow-up leaves out taken
+    from the history, `language` that of the reply.
+    """
+
+    text: str
+    standalone: str
+    language: str
+    history: tuple[Message, ...] = ()
+    customer_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DraftSentence:
+    """A sentence a generator proposes; `evidence_id` is what it says it rests on.
+
+    `is_frame` marks the assistant's own connecting words ("Our returns page says:"), which claim
+    nothing about the shop; `starts_line` keeps the line breaks of what is quoted.
+    """
+
+    text: str
+    evidence_id: str | None = None
+    is_frame: bool = False
+    starts_line: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedSentence:
+    """A sentence after the grounding check."""
+
+    text: str
+    supported: bool
+    evidence_id: str | None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """What a customer can open to see where a sentence comes from."""
+
+    evidence_id: str
+    source: str
+    title: str
+    quote: str
+    text: str = ""
+    url: str = ""
+    valid_from: date | None = None
+    valid_until: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A reply that rests on evidence."""
+
+    text: str
+    sentences: tuple[CheckedSentence, ...]
+    citations: tuple[Citation, ...]
+    generator: GeneratorName = "quote"
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Clarify:
+    """A question back to the customer, with up to three choices."""
+
+    text: str
+    reason: str
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """Nothing the shop's documents support, or nothing the assistant may do."""
+
+    text: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Handoff:
+    """A person takes over."""
+
+    text: str
+    reason: str
+
+
+Outcome = Answer | Clarify | Refuse | Handoff
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One finished turn: the outcome and how it came about. `latency_ms` is by stage."""
+
+    outcome: Outcome
+    language: str
+    intent: Intent
+    latency_ms: dict[str, float] = field(default_factory=dict)
+    considered: tuple[Evidence, ...] = ()
+    dropped: tuple[CheckedSentence, ...] = ()
+    standalone: str = ""
+
+    @property
+    def kind(self) -> str:
+        """answer, clarify, refuse or handoff."""
+        return type(self.outcome).__name__.lower()
+
+
+# What a turn tells its listener while it works.
+
+
+@dataclass(frozen=True, slots=True)
+class StageStarted:
+    """A stage has begun: language, intent, retrieval, generation, grounding."""
+
+    stage: str
+    language: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SentenceReady:
+    """A verified sentence of the reply."""
+
+    sentence: CheckedSentence
+
+
+Event = StageStarted | SentenceReady

@@ -1,0 +1,149 @@
+"""Pairs (question, window) for the reranker, built from public question-answer sets.
+
+A window is a title and one to four consecutive sentences of a passage, as the reranker will see
+them when it serves. Label 1: the window holds the answer. Negatives are near misses: other
+sentences of the same passage, the paragraph an unanswerable question was written against, and
+neighbouring passages of the same source.
+
+Sources (found below FRONTDESK_DATA): half of the SQuAD 2.0 dev set (CC BY-SA 4.0), XQuAD English
+(CC BY-SA 4.0), english_grounded (licences in its README). Shops written for this project (with
+`questions.jsonl` beside `corpus.jsonl`) can be added.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import random
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import zstandard
+
+from knowledge.segment import content_words, split_sentences
+
+MAX_WINDOW_SENTENCES = 4
+MAX_WINDOW_CHARACTERS = 520
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One training row; `group` names the article or source, so that splits never cut one."""
+
+    question: str
+    window: str
+    label: int
+    group: str
+
+
+def read_records(path: Path) -> Iterator[dict[str, Any]]:
+    """Rows of a JSON Lines file, plain, gzip or zstd."""
+    if path.suffix == ".gz":
+        with gzip.open(path, "rt", encoding="utf-8") as lines:
+            yield from map(json.loads, lines)
+    elif path.suffix == ".zst":
+        with zstandard.open(
+            path, "rt", encoding="utf-8", dctx=zstandard.ZstdDecompressor(max_window_size=2**27)
+        ) as lines:
+            yield from map(json.loads, lines)
+    else:
+        with path.open(encoding="utf-8") as lines:
+            yield from map(json.loads, lines)
+
+
+def overlap(question: str, text: str) -> float:
+    """Share of the question's content words that stand in text, 0 to 1."""
+    asked = set(content_words(question))
+    return len(asked & set(content_words(text))) / len(asked) if asked else 0.0
+
+
+def windows_of(title: str, text: str, rng: random.Random) -> list[str]:
+    """Cut text into consecutive windows of random length, each under its title."""
+    sentences, windows, start = split_sentences(text), [], 0
+    while start < len(sentences):
+        size = rng.randint(1, MAX_WINDOW_SENTENCES)
+        windows.append(" ".join(sentences[start : start + size]))
+        start += size
+    return [f"{title}: {w}"[:MAX_WINDOW_CHARACTERS] if title else w for w in windows if w]
+
+
+def near_misses(question: str, windows: Iterable[str], count: int) -> list[str]:
+    """The windows that share most words with the question."""
+    return sorted(windows, key=lambda w: -overlap(question, w))[:count]
+
+
+def squad_pairs(folder: Path, rng: random.Random, language: str | None = None) -> Iterator[Pair]:
+    """SQuAD-like folder (corpus, queries): answerable and adversarially unanswerable questions."""
+    corpus = {row["id"]: row for row in read_records(folder / "corpus.jsonl.gz")}
+    for query in read_records(folder / "queries.jsonl.gz"):
+        if language and query.get("lang", query.get("language")) != language:
+            continue
+        sources = query["relevant"] or query.get("near_miss", [])
+        if not sources or sources[0] not in corpus:
+            continue
+        passage = corpus[sources[0]]
+        windows = windows_of(passage["title"], passage["text"], rng)
+        answers = query.get("answers") or [query.get("answer") or ""]
+        holding = [w for w in windows if any(a and a in w for a in answers)]
+        question, group = query["text"].strip(), passage["title"]
+        if query["relevant"] and holding:
+            yield Pair(question, near_misses(question, holding, 1)[0], 1, group)
+        missing = [w for w in windows if w not in holding]
+        for window in near_misses(question, missing, 1 if query["relevant"] else 2):
+            yield Pair(question, window, 0, group)
+
+
+def grounded_pairs(path: Path, rng: random.Random, faq_share: float) -> Iterator[Pair]:
+    """english_grounded: the span's window against sibling passages and, within a source, others."""
+    recent: dict[str, list[str]] = {}
+    for record in read_records(path):
+        source, question = record["source"], record.get("question")
+        synthetic = source.split(":")[0] in {"faq", "howto", "about"}
+        if not question or (synthetic and rng.random() > faq_share):
+            continue
+        titles, texts = zip(
+            *(p.split("\n", 1) if "\n" in p else ("", p) for p in record["passages"]), strict=True
+        )
+        gold, span = record["passage"], record.get("span")
+        windows = windows_of(titles[gold], texts[gold], rng)
+        if not windows:
+            continue
+        answer = record["passages"][gold][span[0] : span[1]] if span else ""
+        start = re.sub(r"\s+", " ", answer)[:40]
+        holding = [w for w in windows if start and start in w] or windows[:1]
+        positive = holding[0]
+        if synthetic and rng.random() < 0.6:  # the question repeats the heading: hide it often
+            positive = positive.split(": ", 1)[-1]
+        others = [
+            w for i, t in enumerate(texts) if i != gold for w in windows_of(titles[i], t, rng)
+        ]
+        pool = near_misses(question, others + recent.setdefault(source, []), 6)
+        yield Pair(question[-300:], positive, 1, source)
+        for window in rng.sample(pool, min(2, len(pool))):
+            yield Pair(question[-300:], window, 0, source)
+        recent[source] = (recent[source] + windows)[-150:]
+
+
+def shop_pairs(folder: Path, rng: random.Random) -> Iterator[Pair]:
+    """A shop with `corpus.jsonl` and `questions.jsonl`; its passages miss each other narrowly."""
+    corpus = {row["id"]: row for row in read_records(folder / "corpus.jsonl")}
+    for question in read_records(folder / "questions.jsonl"):
+        facts = question.get("facts", [])
+        windows: dict[str, bool] = {}
+        for passage in corpus.values():
+            for window in windows_of(passage["title"], passage["text"], rng):
+                relevant = passage["id"] in question["relevant"]
+                held = all(any(a in window for a in alternatives) for alternatives in facts)
+                if not relevant or not held:
+                    windows.setdefault(window, False)
+                else:
+                    windows[window] = True
+        right = [w for w, holds in windows.items() if holds]
+        wrong = [w for w, holds in windows.items() if not holds]
+        for window in right[:2]:
+            yield Pair(question["text"], window, 1, folder.name)
+        for window in near_misses(question["text"], wrong, 4):
+            yield Pair(question["text"], window, 0, folder.name)

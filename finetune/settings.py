@@ -1,0 +1,121 @@
+"""Recipes: every number of a training run, read from a small YAML file under version control."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from finetune.errors import RecipeError
+
+RECIPES = Path(__file__).parents[1] / "recipes"
+
+
+class Recipe(BaseModel):
+    """What pre-training and fine-tuning have in common."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    seed: int = Field(0, ge=0, description="Seed of weights, order and dropout.")
+    epochs: int = Field(1, ge=1, description="Passes over the training examples.")
+    max_steps: int | None = Field(None, ge=1, description="Optimizer steps; empty: by epochs.")
+    batch_size: int = Field(8, ge=1, description="Sequences in a forward pass, per process.")
+    gradient_accumulation: int = Field(1, ge=1, description="Forward passes per optimizer step.")
+    max_tokens: int = Field(512, ge=32, description="Tokens in a sequence; longer ones are cut.")
+    learning_rate: float = Field(1e-3, gt=0, description="Peak of the cosine schedule, per step.")
+    warmup_share: float = Field(0.05, ge=0, lt=1, description="Share of steps with a rising rate.")
+    weight_decay: float = Field(0.0, ge=0, description="AdamW's decoupled decay, per step.")
+    max_gradient_norm: float = Field(1.0, gt=0, description="Gradients are clipped to this L2 norm.")
+    checkpoint_steps: int = Field(200, ge=1, description="Optimizer steps between checkpoints.")
+    bf16: bool = Field(False, description="Mixed precision; off where the model is tiny.")
+    threads: int | None = Field(None, ge=1, description="CPU threads; empty: torch's choice.")
+
+    def total_steps(self, sequences: int, processes: int = 1) -> int:
+        """Optimizer steps of a run over so many sequences, counted as the Trainer counts them."""
+        batches = math.ceil(math.ceil(sequences / processes) / self.batch_size)
+        by_epochs = self.epochs * max(1, math.ceil(batches / self.gradient_accumulation))
+        return self.max_steps or by_epochs
+
+    def warmup_steps(self, total_steps: int) -> int:
+        """Optimizer steps in which the rate rises."""
+        return math.ceil(self.warmup_share * total_steps)
+
+
+class BaseRecipe(Recipe):
+    """A small Llama trained from scratch, with its own tokenizer."""
+
+    vocabulary: int = Field(8192, ge=300, description="Tokens of the byte-level BPE tokenizer.")
+    hidden_size: int = Field(256, ge=16, description="Width of the residual stream, in units.")
+    layers: int = Field(6, ge=1, description="Transformer blocks.")
+    heads: int = Field(4, ge=1, description="Attention heads of a block.")
+    feed_forward: int = Field(704, ge=16, description="Width of the feed-forward layers, in units.")
+    context_tokens: int = Field(1024, ge=64, description="Positions that the model can attend to.")
+
+    @model_validator(mode="after")
+    def _shapes_fit(self) -> BaseRecipe:
+        if self.hidden_size % (2 * self.heads):
+            raise ValueError("hidden_size must be a multiple of 2 * heads (rotary positions)")
+        if self.max_tokens > self.context_tokens:
+            raise ValueError("max_tokens must not exceed context_tokens")
+        return self
+
+
+class AdapterRecipe(Recipe):
+    """A LoRA (arXiv 2106.09685) or AdaLoRA (arXiv 2303.10512) adapter on a 4-bit base."""
+
+    method: Literal["lora", "adalora"] = Field("lora", description="Kind of adapter.")
+    rank: int = Field(16, ge=1, description="LoRA: rank. AdaLoRA: mean rank that is left.")
+    alpha: int = Field(32, ge=1, description="Scale of the update: alpha / rank.")
+    dropout: float = Field(0.0, ge=0, lt=1, description="Share of adapter inputs dropped.")
+    target_modules: tuple[str, ...] | Literal["all-linear"] = Field(
+        "all-linear", description="Names of the adapted layers; all-linear: all but the output."
+    )
+    initial_rank: int | None = Field(None, ge=2, description="AdaLoRA: rank to start with.")
+    initial_share: float = Field(0.1, ge=0, lt=1, description="AdaLoRA: share of steps before pruning.")
+    final_share: float = Field(0.3, ge=0, lt=1, description="AdaLoRA: share of steps after pruning.")
+    prune_every: int = Field(10, ge=1, description="AdaLoRA: optimizer steps between prunings.")
+    orthogonality: float = Field(0.5, ge=0, description="AdaLoRA: weight of the regulariser.")
+    gradient_checkpointing: bool = Field(False, description="Recompute activations: less memory.")
+
+    @model_validator(mode="after")
+    def _adalora_fits(self) -> AdapterRecipe:
+        if self.method != "adalora":
+            return self
+        if self.initial_rank is None or self.initial_rank <= self.rank:
+            raise ValueError("adalora needs initial_rank above rank, or it has nothing to prune")
+        if self.initial_share + self.final_share >= 1:
+            raise ValueError("initial_share + final_share must leave steps for pruning (< 1)")
+        if self.max_steps is not None:
+            self.pruning_schedule(self.max_steps)
+        return self
+
+    def pruning_schedule(self, total_steps: int) -> tuple[int, int]:
+        """AdaLoRA's (tinit, tfinal) in steps of this run. Raises RecipeError when nothing fits."""
+        initial = math.ceil(self.initial_share * total_steps)
+        final = math.ceil(self.final_share * total_steps)
+        if initial + final + self.prune_every > total_steps:
+            raise RecipeError(
+                f"AdaLoRA cannot prune in a run of {total_steps} steps: {initial} before, {final} "
+                f"after, one pruning every {self.prune_every}; train longer or lower these"
+            )
+        return initial, final
+
+
+R = TypeVar("R", bound=Recipe)
+
+
+def load_recipe(path: Path, kind: type[R]) -> R:
+    """Read a recipe. Raises RecipeError naming the file and the key."""
+    try:
+        values = yaml.safe_load(path.read_text("utf-8")) or {}
+        return kind.model_validate(values)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise RecipeError(f"{path} cannot be read: {error}") from error
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(map(str, e['loc'])) or 'recipe'}: {e['msg']}" for e in error.errors()
+        )
+        raise RecipeError(f"{path}: {problems}") from error

@@ -1,0 +1,222 @@
+"""Command line of the knowledge base: refresh, search, versions, rollback, evaluate."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from assistant.build import build_knowledge
+from assistant.errors import AssistantError
+from assistant.followup import resolve
+from assistant.settings import Settings, load_settings
+from assistant.types import Message
+from knowledge.build import open_knowledge, open_refresher
+from knowledge.errors import KnowledgeError
+from knowledge.evaluate import JudgedQuery, evaluate
+from knowledge.load import read_text
+from knowledge.refresh import Progress as RefreshProgress
+from knowledge.retrieve import MODES, Mode
+from knowledge.types import Passage, RefreshReport
+from knowledge.versions import Versions
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
+Home = Annotated[Path | None, typer.Option(help="Folder that holds all state.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
+CUSTOMER_ROLES = frozenset({"customer", "user"})
+_errors = Console(stderr=True)
+
+
+@contextmanager
+def clear_errors() -> Iterator[None]:
+    """Turn known errors into one line on stderr and exit code 1."""
+    try:
+        yield
+    except (KnowledgeError, AssistantError, OSError) as error:
+        typer.echo(f"error: {' '.join(str(error).split())}", err=True)
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        typer.echo("interrupted; the published version is unchanged", err=True)
+        raise typer.Exit(1) from None
+
+
+def settings_of(home: Path | None) -> Settings:
+    """Settings with the home given as a flag."""
+    return load_settings(home=home)
+
+
+@contextmanager
+def progress_bar() -> Iterator[RefreshProgress]:
+    """A progress bar on stderr, shown only on a terminal."""
+    with Progress(console=_errors, transient=True, disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task("refresh", total=None)
+
+        def show(stage: str, done: int, total: int) -> None:
+            bar.update(task, description=stage, completed=done, total=total)
+
+        yield show
+
+
+def emit(value: Any) -> None:
+    """One JSON object on stdout."""
+    typer.echo(json.dumps(value, ensure_ascii=False, default=str))
+
+
+@app.command()
+def refresh(
+    sources: Annotated[list[Path], typer.Argument(help="Files or folders.")],
+    home: Home = None,
+    dry_run: Annotated[bool, typer.Option(help="Only say what would change.")] = False,
+    strict: Annotated[bool, typer.Option(help="Publish nothing on a blocking finding.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Bring the knowledge base to what the sources hold now, and publish it."""
+    with clear_errors():
+        settings = settings_of(home)
+        with progress_bar() as show:
+            refresher = open_refresher(settings.home, settings.engines, settings.knowledge, show)
+            report = refresher.refresh(sources, dry_run=dry_run, strict=strict)
+        if as_json:
+            emit(asdict(report))
+        else:
+            _print_report(report)
+        if strict and not dry_run and not report.published:
+            typer.echo("error: not published, see the findings and rejections", err=True)
+            raise typer.Exit(1)
+
+
+def _print_report(report: RefreshReport) -> None:
+    state = "published" if report.published else "not published"
+    typer.echo(
+        f"{report.version or 'new version'} {state}: {report.added} added, {report.changed} changed, "
+        f"{report.removed} removed, {report.unchanged} unchanged documents; "
+        f"{report.passages} passages; {report.seconds:.1f} s"
+    )
+    for rejection in report.rejected:
+        typer.echo(f"  rejected {rejection.source}: {rejection.reason}")
+    for finding in report.findings:
+        typer.echo(f"  {finding.severity} {finding.kind}: {finding.detail}")
+
+
+@app.command()
+def search(
+    text: str,
+    k: Annotated[int, typer.Option("-k", min=1, max=100)] = 5,
+    mode: Annotated[str, typer.Option(help=" | ".join(MODES))] = "reranked",
+    home: Home = None,
+    staff: Annotated[bool, typer.Option(help="Include passages for staff.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show the passages found for a text."""
+    with clear_errors():
+        knowledge = build_knowledge(settings_of(home))
+        passages = knowledge.search(text, k, _mode(mode), for_staff=staff)
+        if as_json:
+            language = knowledge.detector.detect(text).language
+            rows = [_passage_row(p) for p in passages]
+            emit({"query": text, "language": language, "passages": rows})
+            return
+        for passage in passages:
+            typer.echo(f"{passage.score:.3f}  {passage.id}  {' › '.join(passage.title_path)}")
+            typer.echo(f"       {' '.join(passage.text.split())[:160]}")
+
+
+def _mode(name: str) -> Mode:
+    for mode in MODES:
+        if mode == name:
+            return mode
+    raise typer.BadParameter(f"{name!r} is not one of {', '.join(MODES)}")
+
+
+def _passage_row(passage: Passage) -> dict[str, Any]:
+    row = asdict(passage)
+    return {"id": row.pop("id"), "source": row.pop("source")} | row
+
+
+@app.command()
+def versions(home: Home = None, as_json: Json = False) -> None:
+    """List the versions, the published one marked."""
+    with clear_errors():
+        store = Versions(settings_of(home).home)
+        current = store.current()
+        rows = [{"version": name, "published": name == current} for name in store.complete()]
+        if as_json:
+            emit({"versions": rows})
+        for row in rows if not as_json else ():
+            typer.echo(f"{'*' if row['published'] else ' '} {row['version']}")
+
+
+@app.command()
+def rollback(
+    version: Annotated[str | None, typer.Argument(help="Default: the one before.")] = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Publish an earlier version again."""
+    with clear_errors():
+        name = Versions(settings_of(home).home).rollback(version)
+        if as_json:
+            emit({"version": name})
+        else:
+            typer.echo(f"{name} is published")
+
+
+@app.command("evaluate")
+def evaluate_command(
+    corpus: Annotated[Path, typer.Option(help="JSON Lines of {id, title, text}.")],
+    queries: Annotated[Path, typer.Option(help="JSON Lines of {id, text, relevant}.")],
+    mode: Annotated[str, typer.Option(help=" | ".join(MODES))] = "reranked",
+    as_json: Json = False,
+) -> None:
+    """Measure retrieval on a corpus with judged queries, in a temporary home."""
+    with clear_errors(), tempfile.TemporaryDirectory() as folder, progress_bar() as show:
+        settings = load_settings()
+        judged = _read_queries(queries, settings.knowledge.max_file_bytes)
+        home = Path(folder)
+        refresher = open_refresher(home, settings.engines, settings.knowledge, show)
+        refresher.refresh([corpus])
+        knowledge = open_knowledge(home, settings.engines, settings.knowledge)
+        chosen = _mode(mode)
+
+        def find(query: JudgedQuery) -> list[Passage]:
+            # Chunks of one document count once, so look deeper than ten.
+            text = resolve(query.text, [Message("customer", t) for t in query.history])
+            return knowledge.search(text, 30, chosen)
+
+        find(judged[0])  # load everything before the clock runs
+        scores = evaluate(find, judged, lambda done, total: show("queries", done, total))
+        if as_json:
+            emit(scores)
+        else:
+            for name, value in scores.items():
+                typer.echo(f"{name:10} {value}")
+
+
+def _read_queries(path: Path, max_bytes: int) -> list[JudgedQuery]:
+    try:
+        rows = [json.loads(line) for line in read_text(path, max_bytes).split("\n") if line.strip()]
+        judged = [
+            JudgedQuery(
+                str(r["id"]), r["text"], frozenset(r["relevant"]),
+                tuple(m["text"] for m in r.get("history") or () if m["role"] in CUSTOMER_ROLES),
+            )
+            for r in rows
+        ]  # fmt: skip
+    except (ValueError, KeyError, TypeError) as error:
+        raise KnowledgeError(f"{path}: not JSON Lines of {{id, text, relevant}}: {error}") from error
+    if not judged:
+        raise KnowledgeError(f"{path} holds no query")
+    return judged
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,38 @@
+"""Put the knowledge base together from a home folder and settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from knowledge.cross_encoder import CrossEncoder
+from knowledge.encoder import load_encoder
+from knowledge.language import Detector
+from knowledge.load import Loader
+from knowledge.refresh import Progress, Refresher
+from knowledge.rerank import Calibration, CrossEncoderReranker
+from knowledge.retrieve import KnowledgeBase
+from knowledge.settings import KnowledgeSettings
+from knowledge.versions import Versions
+
+WEIGHTS = Path(__file__).parent / "weights"
+
+
+def open_knowledge(home: Path, engines: Path, settings: KnowledgeSettings) -> KnowledgeBase:
+    """The knowledge base in home; exported engines are kept in engines."""
+    folder = WEIGHTS / "reranker"
+    reranker = CrossEncoderReranker(
+        CrossEncoder(folder, engines, settings.threads),
+        Calibration.load(folder / "calibration.json"),
+        settings.rerank_passages,
+    )
+    encoder = load_encoder(settings.encoder, engines, settings.threads)
+    return KnowledgeBase(Versions(home), encoder, Detector(), reranker, settings)
+
+
+def open_refresher(
+    home: Path, engines: Path, settings: KnowledgeSettings, progress: Progress
+) -> Refresher:
+    """The refresher for home."""
+    encoder = load_encoder(settings.encoder, engines, settings.threads)
+    loader = Loader(Detector(), settings.max_file_bytes)
+    return Refresher(Versions(home), loader, encoder, settings, progress)

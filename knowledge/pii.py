@@ -1,0 +1,118 @@
+"""Mask personal data with typed placeholders, and put it back.
+
+By patterns: e-mail addresses, payment cards (Luhn, ISO/IEC 7812-1), IBANs (mod 97, ISO 13616),
+order numbers such as MW-1234567, and telephone numbers. Names and postal addresses are not found.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+# Chinese letters are word characters to `\b`, so boundaries are spelled out.
+_START, _END = r"(?<![A-Za-z0-9])", r"(?![A-Za-z0-9])"
+_EMAIL = re.compile(r"(?<![\w.+-])[A-Za-z0-9][\w.+-]{0,63}@(?:[A-Za-z0-9-]+\.)+[A-Za-z]{2,}", re.ASCII)
+_IBAN = re.compile(_START + r"[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?" + _END)
+_CARD = re.compile(r"(?<![\d-])\d(?:[ -]?\d){12,18}(?![\d-]*\d)")
+_ORDER = re.compile(_START + r"[A-Za-z]{2,3} ?[-–#] ?\d{6,10}" + _END)
+_ORDER_PLAIN = re.compile(_START + r"[A-Z]{2} ?\d{7,10}" + _END)
+_PHONE = re.compile(
+    r"(?<![\w.,/-])(?:"
+    r"(?:\+|00)\d{1,3}[ .-]?(?:\(\d{1,4}\)[ .-]?)?\d(?:[ .-]?\d){5,12}"  # international
+    r"|\(0?\d{2,4}\)[ .-]?\d{3,4}(?:[ .-]?\d{2,4}){1,2}"  # (area) number
+    r"|0\d{1,4}[ .-]?\d{3,4}(?:[ .-]?\d{2,4}){1,2}"  # national, with trunk zero
+    r"|[2-9]\d{2}[ .-][2-9]\d{2}[ .-]\d{4}"  # North America
+    r"|1[3-9]\d[ -]?\d{4}[ -]?\d{4}"  # Chinese mobile
+    r")(?![\d/]|[.,-]\d)",
+    re.ASCII,
+)
+# `\w` before a number would also be a Chinese character: 电话13800138000 must still be found.
+_PHONE_AFTER_CJK = re.compile(r"(?<=[\u3400-\u9fff])1[3-9]\d[ -]?\d{4}[ -]?\d{4}(?!\d)")
+_PLACEHOLDER = re.compile(r"\[(?:EMAIL|IBAN|CARD|ORDER|PHONE)_\d+\]")
+
+
+def passes_luhn(number: str) -> bool:
+    """True when the digits end in the right check digit of ISO/IEC 7812-1."""
+    digits = [int(c) for c in reversed(number) if c.isdigit()]
+    doubled = [sum(divmod(2 * d, 10)) for d in digits[1::2]]
+    return (sum(digits[::2]) + sum(doubled)) % 10 == 0
+
+
+def _is_card(text: str) -> bool:
+    return 13 <= sum(c.isdigit() for c in text) <= 19 and len(set(text)) > 2 and passes_luhn(text)
+
+
+def _is_iban(text: str) -> bool:
+    """Mod-97 check of ISO 13616; letters count from A = 10."""
+    compact = text.replace(" ", "")
+    return int("".join(str(int(c, 36)) for c in compact[4:] + compact[:4])) % 97 == 1
+
+
+def _is_phone(text: str) -> bool:
+    return 7 <= sum(c.isdigit() for c in text) <= 15
+
+
+def _always(text: str) -> bool:
+    return True
+
+
+# Order matters: what is longer and surer first, so that a card is not taken for a telephone.
+_KINDS: tuple[tuple[str, re.Pattern[str], Callable[[str], bool]], ...] = (
+    ("EMAIL", _EMAIL, _always),
+    ("IBAN", _IBAN, _is_iban),
+    ("CARD", _CARD, _is_card),
+    ("ORDER", _ORDER, _always),
+    ("ORDER", _ORDER_PLAIN, _always),
+    ("PHONE", _PHONE, _is_phone),
+    ("PHONE", _PHONE_AFTER_CJK, _is_phone),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    kind: str
+    text: str
+
+
+class Masker:
+    """Masks the texts of one dialogue: the same address gets the same placeholder throughout."""
+
+    def __init__(self) -> None:
+        self._placeholders: dict[tuple[str, str], str] = {}
+        self._originals: dict[str, _Seen] = {}
+
+    def mask(self, text: str) -> str:
+        """Text with placeholders such as [EMAIL_1]; a placeholder that is there stays."""
+        for kind, pattern, is_real in _KINDS:
+            text = pattern.sub(
+                lambda m, kind=kind, is_real=is_real: (  # type: ignore[misc]
+                    self._placeholder(kind, m.group()) if is_real(m.group()) else m.group()
+                ),
+                text,
+            )
+        return text
+
+    def restore(self, text: str) -> str:
+        """Text with its placeholders replaced by what they stand for; unknown ones stay."""
+        return _PLACEHOLDER.sub(
+            lambda m: seen.text if (seen := self._originals.get(m.group())) else m.group(), text
+        )
+
+    def counts(self) -> Counter[str]:
+        """How many different values of each kind were masked."""
+        return Counter(seen.kind for seen in self._originals.values())
+
+    def _placeholder(self, kind: str, text: str) -> str:
+        # MW-1234567 and mw 1234567 are one order; 0044 and +44 one country.
+        value = re.sub(r"[^\w@+.]|(?<!\w)\.", "", text).casefold().replace("–", "")
+        if kind == "PHONE":
+            value = re.sub(r"^00", "+", value.replace(".", ""))
+        found = self._placeholders.get((kind, value))
+        if found is None:
+            number = 1 + sum(k == kind for k, _ in self._placeholders)
+            found = f"[{kind}_{number}]"
+            self._placeholders[kind, value] = found
+            self._originals[found] = _Seen(kind, text)
+        return found

@@ -1,0 +1,148 @@
+"""Hybrid retrieval: dense and BM25 rankings, fused by reciprocal rank.
+
+Reciprocal-rank fusion: Cormack, Clarke and Büttcher, SIGIR 2009. The dense ranking counts by the
+share of the question that the encoder knows, so a Chinese question is not led by an English model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Literal
+
+from knowledge.encoder import Encoder, Vectors
+from knowledge.language import Detector
+from knowledge.lexical import LexicalIndex
+from knowledge.rerank import Candidate, Reranker
+from knowledge.settings import KnowledgeSettings
+from knowledge.store import Scope, Store, scope_of
+from knowledge.types import Passage
+from knowledge.versions import Versions
+
+Mode = Literal["dense", "bm25", "fused", "reranked"]
+MODES: tuple[Mode, ...] = ("dense", "bm25", "fused", "reranked")
+Ranking = list[tuple[int, float]]  # (row of the chunk, score), best first
+
+
+class Index:
+    """A version in memory, ready to be searched."""
+
+    def __init__(self, store: Store, settings: KnowledgeSettings) -> None:
+        self.store = store
+        self.settings = settings
+        self._rows: dict[Scope, list[int]] = {scope: [] for scope in store.scopes}
+        for row, chunk in enumerate(store.chunks):
+            self._rows[scope_of(chunk)].append(row)
+        self.lexical = {
+            scope: LexicalIndex([store.chunks[r].indexed_text for r in rows])
+            for scope, rows in self._rows.items()
+        }
+
+    def scopes(self, language: str, for_staff: bool) -> list[Scope]:
+        """Scopes to search: the language's own, or all where no passage is in it."""
+        visible = [s for s in self.store.scopes if for_staff or not s.for_staff]
+        return [s for s in visible if s.language == language] or visible
+
+    def dense(self, scopes: Iterable[Scope], vector: Vectors, count: int, day: date) -> Ranking:
+        """Nearest chunks in force on day, by cosine."""
+        found = [hit for s in scopes for hit in self.store.nearest(s, vector, count)]
+        return self._in_force(sorted(found, key=lambda hit: -hit[1]), day)[:count]
+
+    def bm25(self, scopes: Iterable[Scope], query: str, count: int, day: date) -> Ranking:
+        """Best chunks in force on day, by BM25."""
+        found = [
+            (self._rows[s][position], score)
+            for s in scopes
+            for position, score in self.lexical[s].best(query, count)
+        ]
+        return self._in_force(sorted(found, key=lambda hit: -hit[1]), day)[:count]
+
+    def _in_force(self, ranking: Ranking, day: date) -> Ranking:
+        return [hit for hit in ranking if self.store.chunks[hit[0]].valid_on(day)]
+
+
+def fuse(rankings: Sequence[tuple[float, Ranking]], constant: int) -> Ranking:
+    """Weighted reciprocal-rank fusion; scores are divided by the best possible, so 0 to 1."""
+    scores: dict[int, float] = {}
+    for weight, ranking in rankings:
+        for rank, (row, _) in enumerate(ranking, start=1):
+            scores[row] = scores.get(row, 0.0) + weight / (constant + rank)
+    best = sum(weight for weight, _ in rankings) / (constant + 1) or 1.0
+    return sorted(((r, s / best) for r, s in scores.items()), key=lambda hit: -hit[1])
+
+
+class KnowledgeBase:
+    """Searches the published version, and follows the pointer when it moves."""
+
+    def __init__(
+        self,
+        versions: Versions,
+        encoder: Encoder,
+        detector: Detector,
+        reranker: Reranker,
+        settings: KnowledgeSettings,
+    ) -> None:
+        self.versions = versions
+        self.encoder = encoder
+        self.detector = detector
+        self.reranker = reranker
+        self.settings = settings
+        self._index: Index | None = None
+
+    def index(self) -> Index:
+        """The published version's index. Raises EmptyKnowledge when nothing is published."""
+        folder: Path = self.versions.current_folder()
+        if self._index is None or self._index.store.folder != folder:
+            self._index = Index(Store(folder), self.settings)
+        return self._index
+
+    def search(
+        self,
+        query: str,
+        k: int = 5,
+        mode: Mode = "reranked",
+        *,
+        language: str = "",
+        for_staff: bool = False,
+        day: date | None = None,
+    ) -> list[Passage]:
+        """The k best passages for query, best first. Raises EmptyKnowledge."""
+        candidates = self.candidates(
+            query, self.encoder.embed([query])[0], k, mode, language, for_staff, day
+        )
+        chunks = self.index().store.chunks
+        return [Passage.of(chunks[c.row], c.score) for c in candidates[:k]]
+
+    def candidates(
+        self,
+        query: str,
+        vector: Vectors,
+        k: int,
+        mode: Mode,
+        language: str = "",
+        for_staff: bool = False,
+        day: date | None = None,
+    ) -> list[Candidate]:
+        """Ranked candidates; `vector` is the query's embedding, made once for the whole turn."""
+        index, today = self.index(), day or date.today()
+        language = language or self.detector.detect(query).language
+        scopes = index.scopes(language, for_staff)
+        count = max(self.settings.candidates, k)
+        dense = index.dense(scopes, vector, count, today) if mode != "bm25" else []
+        bm25 = index.bm25(scopes, query, count, today) if mode != "dense" else []
+        known = self.encoder.known_share(query)
+        ranking = {
+            "dense": dense,
+            "bm25": bm25,
+        }.get(mode) or fuse(
+            [(max(0.0, 2 * known - 1), dense), (1.0, bm25)], self.settings.fusion_constant
+        )
+        cosines = dict(dense)
+        found = [
+            Candidate(row, score, cosines.get(row, 0.0), index.store.chunks[row])
+            for row, score in ranking
+        ]
+        if mode != "reranked":
+            return found
+        return self.reranker.rerank(query, found, index, known)

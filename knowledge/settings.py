@@ -1,0 +1,33 @@
+"""Settings of the knowledge base, nested in the assistant's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class KnowledgeSettings(BaseModel):
+    """How documents are cut, embedded and found."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    encoder: Path | None = Field(
+        None, description="Folder of a sentence-transformers model; empty: the embedded MiniLM."
+    )
+    max_chunk_words: int = Field(110, ge=20, description="Words in a chunk (CJK: 1.6 characters).")
+    overlap_sentences: int = Field(1, ge=0, description="Sentences repeated in the next chunk.")
+    candidates: int = Field(40, ge=5, description="Chunks each retriever hands to fusion.")
+    fusion_constant: int = Field(
+        60, ge=1, description="k in 1/(k + rank); 60 after Cormack et al., SIGIR 2009."
+    )
+    rerank_passages: int = Field(6, ge=1, description="Fused passages that the reranker reads.")
+    keep_versions: int = Field(10, ge=2, description="Published versions kept for rollback.")
+    max_file_bytes: int = Field(50_000_000, ge=1_000, description="A larger file is rejected.")
+    threads: int = Field(2, ge=1, description="Threads of the encoder's engine.")
+
+    @model_validator(mode="after")
+    def _candidates_cover_reranking(self) -> KnowledgeSettings:
+        if self.rerank_passages > self.candidates:
+            raise ValueError("rerank_passages must not exceed candidates")
+        return self

@@ -1,0 +1,177 @@
+"""Values that cross the stages of the knowledge base."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from datetime import date
+from typing import Any
+
+# Audiences whose passages a customer never sees.
+STAFF_AUDIENCES = frozenset({"agents", "agent", "staff", "internal"})
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One FAQ or policy document as it was loaded.
+
+    `valid_from` and `valid_until` are inclusive days; None is open-ended.
+    """
+
+    id: str
+    title: str
+    text: str
+    language: str
+    source: str
+    url: str = ""
+    audience: str = "public"
+    valid_from: date | None = None
+    valid_until: date | None = None
+
+    @property
+    def content_hash(self) -> str:
+        """Hash of everything a customer could see; the place it was loaded from is left out."""
+        row = document_to_json(self)
+        del row["source"]
+        return hashlib.sha256(json.dumps(row, sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """An indexed piece of a document; `title_path` runs from the document to the section."""
+
+    id: str
+    document_id: str
+    title_path: tuple[str, ...]
+    text: str
+    language: str
+    source: str
+    url: str = ""
+    audience: str = "public"
+    valid_from: date | None = None
+    valid_until: date | None = None
+
+    @property
+    def indexed_text(self) -> str:
+        """What is embedded and tokenised: the title path, then the text."""
+        return " - ".join(self.title_path) + "\n" + self.text
+
+    @property
+    def embedding_key(self) -> str:
+        """Equal keys have equal vectors, so unchanged text is never embedded again."""
+        return hashlib.sha256(self.indexed_text.encode()).hexdigest()
+
+    @property
+    def for_staff(self) -> bool:
+        """True when customers must not see it."""
+        return self.audience.casefold() in STAFF_AUDIENCES
+
+    def valid_on(self, day: date) -> bool:
+        """True when the passage is in force on day."""
+        return not (
+            (self.valid_from and day < self.valid_from)
+            or (self.valid_until and day > self.valid_until)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A chunk returned for a query. `score` depends on the mode: cosine, BM25, fused or reranked."""
+
+    id: str
+    document_id: str
+    title: str
+    title_path: tuple[str, ...]
+    text: str
+    source: str
+    language: str
+    score: float
+    url: str = ""
+    valid_from: date | None = None
+    valid_until: date | None = None
+
+    @classmethod
+    def of(cls, chunk: Chunk, score: float) -> Passage:
+        """The passage of a chunk with its score for one query."""
+        return cls(
+            id=chunk.id,
+            document_id=chunk.document_id,
+            title=chunk.title_path[0],
+            title_path=chunk.title_path,
+            text=chunk.text,
+            source=chunk.source,
+            language=chunk.language,
+            score=score,
+            url=chunk.url,
+            valid_from=chunk.valid_from,
+            valid_until=chunk.valid_until,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A source that was left out, and why."""
+
+    source: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something an operator should look at; a blocking one quarantines its passages."""
+
+    kind: str
+    severity: str  # "blocking" | "warning"
+    sources: tuple[str, ...]
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshReport:
+    """What a refresh did. Counts are documents, `passages` those published."""
+
+    version: str
+    added: int
+    changed: int
+    removed: int
+    unchanged: int
+    passages: int
+    rejected: tuple[Rejection, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    seconds: float = 0.0
+    published: bool = True
+    changes: tuple[tuple[str, str], ...] = field(default=())  # (added|changed|removed, document id)
+
+
+def _plain(row: dict[str, Any]) -> dict[str, Any]:
+    return {k: v.isoformat() if isinstance(v, date) else v for k, v in row.items()}
+
+
+def parse_day(value: Any) -> date | None:
+    """An ISO day, or None for an empty value. Raises ValueError for anything else."""
+    if value in (None, ""):
+        return None
+    return value if isinstance(value, date) else date.fromisoformat(str(value)[:10])
+
+
+def document_to_json(document: Document) -> dict[str, Any]:
+    """Fields as JSON values, days in ISO form."""
+    return _plain(asdict(document))
+
+
+def chunk_to_json(chunk: Chunk) -> dict[str, Any]:
+    """Fields as JSON values, days in ISO form."""
+    return _plain(asdict(chunk))
+
+
+def document_from_json(row: dict[str, Any]) -> Document:
+    """Inverse of `document_to_json`."""
+    days = {k: parse_day(row.get(k)) for k in ("valid_from", "valid_until")}
+    return Document(**(row | days))
+
+
+def chunk_from_json(row: dict[str, Any]) -> Chunk:
+    """Inverse of `chunk_to_json`."""
+    days = {k: parse_day(row.get(k)) for k in ("valid_from", "valid_until")}
+    return Chunk(**(row | days | {"title_path": tuple(row["title_path"])}))
