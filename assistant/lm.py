@@ -133,7 +133,7 @@ class TransformersGenerator:
         )
 
     def new_streamer(self) -> TextIteratorStreamer:
-        """A streamer that gives up waiting: without, a dead thread would hang its reader (#22576)."""
+        """A streamer that gives up waiting: a dead thread would else hang its reader (#22576)."""
         return TextIteratorStreamer(
             self._tokenizer,
             skip_prompt=True,
@@ -219,12 +219,14 @@ class _StopWhen(StoppingCriteria):  # type: ignore[misc]
 
 
 def _load(folder: Path, adapter: Path | None) -> Any:
-    """The base in NF4, its other layers in float32 (a GPU: bfloat16), with the adapter beside it."""
+    """The base in NF4, what is left in float32 (a GPU: bfloat16), and the adapter beside it."""
     gpu = torch.cuda.is_available()
     dtype = torch.bfloat16 if gpu else torch.float32
     model: Any = AutoModelForCausalLM.from_pretrained(
         folder,
-        quantization_config=BitsAndBytesConfig(**NF4, bnb_4bit_compute_dtype=dtype),
+        quantization_config=BitsAndBytesConfig(  # type: ignore[no-untyped-call]
+            **NF4, bnb_4bit_compute_dtype=dtype
+        ),
         dtype=dtype,
         device_map={"": 0 if gpu else "cpu"},
         use_safetensors=True,
@@ -248,7 +250,7 @@ def _sentences(pieces: Iterable[str]) -> Iterator[str]:
         keep = 2 if _HALF_MARK.fullmatch(found[-1]) or _MARK.fullmatch(found[-1]) else 1
         if finished := found[:-keep]:
             yield from finished
-            text = text[text.index(found[-keep], len(finished[-1])) :]
+            text = text[text.rindex(found[-keep]) :]
     yield from split_sentences(_MARKS_AFTER_STOP.sub(r"\2\1", text))
 
 

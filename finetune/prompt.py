@@ -12,7 +12,8 @@ from typing import Literal
 
 Role = Literal["customer", "agent"]
 
-PASSAGE, CUSTOMER, AGENT, END, PAD = "<|passage|>", "<|customer|>", "<|agent|>", "<|end|>", "<|pad|>"
+PASSAGE, CUSTOMER, AGENT = "<|passage|>", "<|customer|>", "<|agent|>"
+END, PAD = "<|end|>", "<|pad|>"
 MARKERS = (PASSAGE, CUSTOMER, AGENT, END, PAD)
 _MIN_PASSAGE_CHARACTERS = 40
 _MIN_QUESTION_CHARACTERS = 20

@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,12 +39,13 @@ NF4: dict[str, Any] = {
 }
 # PEFT and transformers import modules or fetch code that these keys name
 # (huggingface/transformers#46482, CVE-2026-4372), so only keys known to be inert may stand.
-CONFIG_KEYS = frozenset(
-    """alpha_pattern base_model_name_or_path bias exclude_modules fan_in_fan_out inference_mode
-    init_lora_weights layers_pattern layers_to_transform lora_alpha lora_bias lora_dropout
-    peft_type peft_version r rank_pattern revision target_modules task_type use_dora use_rslora
-    beta1 beta2 deltaT init_r orth_reg_weight target_r tfinal tinit total_step""".split()
-)
+CONFIG_KEYS = frozenset({
+    "alpha_pattern", "base_model_name_or_path", "bias", "exclude_modules", "fan_in_fan_out",
+    "inference_mode", "init_lora_weights", "layers_pattern", "layers_to_transform",
+    "lora_alpha", "lora_bias", "lora_dropout", "peft_type", "peft_version", "r", "rank_pattern",
+    "revision", "target_modules", "task_type", "use_dora", "use_rslora", "beta1", "beta2",
+    "deltaT", "init_r", "orth_reg_weight", "target_r", "tfinal", "tinit", "total_step",
+})  # fmt: skip
 _CODE_KEYS = ("auto_map", "_attn_implementation_internal", "custom_pipelines")
 
 
@@ -224,7 +226,9 @@ class Registry:
 
     def list(self) -> dict[str, AdapterManifest]:
         """Whole adapters by name, oldest first."""
-        found = {p.parent.name: validate_adapter(p.parent) for p in self.folder.glob(f"*/{MANIFEST}")}
+        # A name with a leading dot is a copy that was cut off.
+        folders = [path.parent for path in self.folder.glob(f"[!.]*/{MANIFEST}")]
+        found = {folder.name: validate_adapter(folder) for folder in folders}
         return dict(sorted(found.items(), key=lambda item: item[1].created))
 
     def current(self) -> Path | None:
@@ -257,7 +261,7 @@ class Registry:
         self._point(promoted[:-1])
         return promoted[-2] if promoted[1:] else None
 
-    def _promoted(self) -> list[str]:
+    def _promoted(self) -> Sequence[str]:
         try:
             names = json.loads(self.pointer.read_text())["promoted"]
         except FileNotFoundError:
@@ -266,5 +270,5 @@ class Registry:
             raise AdapterError(f"{self.pointer} is damaged; promote an adapter again") from error
         return [str(name) for name in names]
 
-    def _point(self, names: list[str]) -> None:
-        replace_file(self.pointer, json.dumps({"promoted": names}).encode())
+    def _point(self, names: Sequence[str]) -> None:
+        replace_file(self.pointer, json.dumps({"promoted": [*names]}).encode())

@@ -21,7 +21,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from finetune.reranker_data import Pair
 
-MAX_TOKENS = 112
+MAX_TOKENS = 144
 
 
 def _batches(pairs: Sequence[Pair], size: int, rng: random.Random) -> list[list[Pair]]:

@@ -21,9 +21,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import zstandard
 
+from knowledge.chunk import chunk_document
+from knowledge.encoder import Encoder
+from knowledge.rerank import reading_text
 from knowledge.segment import content_words, split_sentences
+from knowledge.types import Document
 
 MAX_WINDOW_SENTENCES = 4
 MAX_WINDOW_CHARACTERS = 520
@@ -127,23 +132,66 @@ def grounded_pairs(path: Path, rng: random.Random, faq_share: float) -> Iterator
         recent[source] = (recent[source] + windows)[-150:]
 
 
-def shop_pairs(folder: Path, rng: random.Random) -> Iterator[Pair]:
-    """A shop with `corpus.jsonl` and `questions.jsonl`; its passages miss each other narrowly."""
-    corpus = {row["id"]: row for row in read_records(folder / "corpus.jsonl")}
-    for question in read_records(folder / "questions.jsonl"):
-        facts = question.get("facts", [])
-        windows: dict[str, bool] = {}
-        for passage in corpus.values():
-            for window in windows_of(passage["title"], passage["text"], rng):
-                relevant = passage["id"] in question["relevant"]
-                held = all(any(a in window for a in alternatives) for alternatives in facts)
-                if not relevant or not held:
-                    windows.setdefault(window, False)
-                else:
-                    windows[window] = True
-        right = [w for w, holds in windows.items() if holds]
-        wrong = [w for w, holds in windows.items() if not holds]
-        for window in right[:2]:
-            yield Pair(question["text"], window, 1, folder.name)
-        for window in near_misses(question["text"], wrong, 4):
-            yield Pair(question["text"], window, 0, folder.name)
+@dataclass(frozen=True, slots=True)
+class ShopQuestion:
+    """A question put to a shop; `relevant` passages hold `facts` (alternatives each)."""
+
+    text: str
+    relevant: tuple[str, ...]
+    facts: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Shop:
+    """Passages (id, title, text) and the questions put to them, unanswerable ones included."""
+
+    name: str
+    passages: tuple[tuple[str, str, str], ...]
+    questions: tuple[ShopQuestion, ...]
+
+
+def read_shop(path: Path) -> Shop:
+    """A shop from a folder (corpus.jsonl, questions.jsonl), or from one file whose rows are
+    passages with the questions they answer (`answered`) and narrowly do not (`missed`)."""
+    if path.is_dir():
+        rows = list(read_records(path / "corpus.jsonl"))
+        questions = [
+            ShopQuestion(q["text"], tuple(q["relevant"]), tuple(map(tuple, q["facts"])))
+            for q in read_records(path / "questions.jsonl")
+        ]
+    else:
+        rows = list(read_records(path))
+        questions = [
+            ShopQuestion(question, (r["id"],), ((fact,),))
+            for r in rows
+            for question, fact in r["answered"]
+        ] + [ShopQuestion(question, (), ()) for r in rows for question in r["missed"]]
+    passages = tuple((str(r["id"]), r["title"], r["text"]) for r in rows)
+    return Shop(path.name.removesuffix(".jsonl"), passages, tuple(questions))
+
+
+def shops_below(folder: Path) -> list[Shop]:
+    """All shops in a folder, by name."""
+    return [read_shop(p) for p in sorted(folder.iterdir()) if p.is_dir() or p.suffix == ".jsonl"]
+
+
+def shop_pairs(shop: Shop, encoder: Encoder, max_words: int, negatives: int = 5) -> Iterator[Pair]:
+    """(question, chunk) as served: the right chunks, and those nearest to the question that are
+    not. Chunks of relevant passages that lack a fact are left out: they may answer in part."""
+    documents = [Document(i, title, text, "", shop.name) for i, title, text in shop.passages]
+    chunks = [c for d in documents for c in chunk_document(d, max_words, 1)]
+    vectors = encoder.embed([c.indexed_text for c in chunks])
+    asked = encoder.embed([q.text for q in shop.questions])
+    for question, vector in zip(shop.questions, asked, strict=True):
+        cosines = vectors @ vector
+        lexical = np.array([overlap(question.text, c.indexed_text) for c in chunks])
+        order = np.argsort(-(cosines + 0.5 * lexical))
+        wrong = [chunks[i] for i in order if chunks[i].document_id not in question.relevant]
+        right = [
+            c
+            for c in chunks
+            if c.document_id in question.relevant
+            and all(any(f in c.text for f in alternatives) for alternatives in question.facts)
+        ]
+        yield from (Pair(question.text, reading_text(c), 1, shop.name) for c in right)
+        yield from (Pair(question.text, reading_text(c), 0, shop.name) for c in wrong[:negatives])

@@ -22,20 +22,20 @@ class Recipe(BaseModel):
     seed: int = Field(0, ge=0, description="Seed of weights, order and dropout.")
     epochs: int = Field(1, ge=1, description="Passes over the training examples.")
     max_steps: int | None = Field(None, ge=1, description="Optimizer steps; empty: by epochs.")
-    batch_size: int = Field(8, ge=1, description="Sequences in a forward pass, per process.")
+    batch_size: int = Field(8, ge=1, description="Sequences in a forward pass.")
     gradient_accumulation: int = Field(1, ge=1, description="Forward passes per optimizer step.")
     max_tokens: int = Field(512, ge=32, description="Tokens in a sequence; longer ones are cut.")
     learning_rate: float = Field(1e-3, gt=0, description="Peak of the cosine schedule, per step.")
     warmup_share: float = Field(0.05, ge=0, lt=1, description="Share of steps with a rising rate.")
     weight_decay: float = Field(0.0, ge=0, description="AdamW's decoupled decay, per step.")
-    max_gradient_norm: float = Field(1.0, gt=0, description="Gradients are clipped to this L2 norm.")
+    max_gradient_norm: float = Field(1.0, gt=0, description="L2 norm gradients are clipped to.")
     checkpoint_steps: int = Field(200, ge=1, description="Optimizer steps between checkpoints.")
     bf16: bool = Field(False, description="Mixed precision; off where the model is tiny.")
     threads: int | None = Field(None, ge=1, description="CPU threads; empty: torch's choice.")
 
-    def total_steps(self, sequences: int, processes: int = 1) -> int:
+    def total_steps(self, sequences: int) -> int:
         """Optimizer steps of a run over so many sequences, counted as the Trainer counts them."""
-        batches = math.ceil(math.ceil(sequences / processes) / self.batch_size)
+        batches = math.ceil(sequences / self.batch_size)
         by_epochs = self.epochs * max(1, math.ceil(batches / self.gradient_accumulation))
         return self.max_steps or by_epochs
 
@@ -74,8 +74,12 @@ class AdapterRecipe(Recipe):
         "all-linear", description="Names of the adapted layers; all-linear: all but the output."
     )
     initial_rank: int | None = Field(None, ge=2, description="AdaLoRA: rank to start with.")
-    initial_share: float = Field(0.1, ge=0, lt=1, description="AdaLoRA: share of steps before pruning.")
-    final_share: float = Field(0.3, ge=0, lt=1, description="AdaLoRA: share of steps after pruning.")
+    initial_share: float = Field(
+        0.1, ge=0, lt=1, description="AdaLoRA: share of steps before the first pruning."
+    )
+    final_share: float = Field(
+        0.3, ge=0, lt=1, description="AdaLoRA: share of steps after the last pruning."
+    )
     prune_every: int = Field(10, ge=1, description="AdaLoRA: optimizer steps between prunings.")
     orthogonality: float = Field(0.5, ge=0, description="AdaLoRA: weight of the regulariser.")
     gradient_checkpointing: bool = Field(False, description="Recompute activations: less memory.")

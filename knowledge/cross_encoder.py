@@ -1,4 +1,4 @@
-"""The reader of the reranker: MiniLM with a LoRA adapter, scoring (question, window) pairs.
+"""The reader of the reranker: MiniLM with a LoRA adapter, scoring (question, text) pairs.
 
 Like the encoder it is exported once to ONNX; the adapter (a few MB) is what is shipped.
 """
@@ -19,12 +19,12 @@ from knowledge.encoder import export_onnx, in_length_order, minilm_folder, onnx_
 from knowledge.errors import EncoderError
 
 log = logging.getLogger(__name__)
-MAX_TOKENS = 112  # as in training
+MAX_TOKENS = 144  # as in training
 ADAPTER = "adapter_model.safetensors"
 
 
 class CrossEncoder:
-    """Scores windows for a question; higher logits are more likely answers."""
+    """Scores texts for a question; higher logits are more likely answers."""
 
     def __init__(self, adapter: Path, engines: Path, threads: int = 2) -> None:
         if not (adapter / ADAPTER).is_file():
@@ -41,13 +41,13 @@ class CrossEncoder:
         self._tokenizer.enable_truncation(MAX_TOKENS, strategy="longest_first")
         self._tokenizer.enable_padding()
 
-    def score(self, question: str, windows: Sequence[str]) -> NDArray[np.float32]:
-        """float32 (len(windows),) logits."""
-        if not windows:
+    def score(self, question: str, texts: Sequence[str]) -> NDArray[np.float32]:
+        """float32 (len(texts),) logits."""
+        if not texts:
             return np.zeros(0, dtype=np.float32)
         rows = in_length_order(
-            [len(w) for w in windows],
-            lambda rows: self._run(padded(self._tokenizer, [(question, windows[r]) for r in rows])),
+            [len(w) for w in texts],
+            lambda rows: self._run(padded(self._tokenizer, [(question, texts[r]) for r in rows])),
         )
         return np.asarray(rows, dtype=np.float32).reshape(-1)
 

@@ -101,7 +101,8 @@ class Detector:
             return Detection("en", max(0.8, english))
         values = _lingua().compute_language_confidence_values(plain)
         best = values[0]
-        code, confidence = best.language.iso_code_639_1.name.lower(), best.value
+        # lingua adds up in changing order; rounded, the same text has the same confidence
+        code, confidence = best.language.iso_code_639_1.name.lower(), round(best.value, 6)
         if confidence < _SURE:
             second = self._langdetect(plain)
             if second.language == code:

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 
 # Chinese letters are word characters to `\b`, so boundaries are spelled out.
 _START, _END = r"(?<![A-Za-z0-9])", r"(?![A-Za-z0-9])"
-_EMAIL = re.compile(r"(?<![\w.+-])[A-Za-z0-9][\w.+-]{0,63}@(?:[A-Za-z0-9-]+\.)+[A-Za-z]{2,}", re.ASCII)
+_EMAIL = re.compile(
+    r"(?<![\w.+-])[A-Za-z0-9][\w.+-]{0,63}@(?:[A-Za-z0-9-]+\.)+[A-Za-z]{2,}", re.ASCII
+)
 _IBAN = re.compile(_START + r"[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?" + _END)
 _CARD = re.compile(r"(?<![\d-])\d(?:[ -]?\d){12,18}(?![\d-]*\d)")
 _ORDER = re.compile(_START + r"[A-Za-z]{2,3} ?[-–#] ?\d{6,10}" + _END)
@@ -54,7 +56,7 @@ def _is_phone(text: str) -> bool:
     return 7 <= sum(c.isdigit() for c in text) <= 15
 
 
-def _always(text: str) -> bool:
+def _always(_: str) -> bool:
     return True
 
 

@@ -1,10 +1,9 @@
-"""Rerank: read the question beside the best window of each candidate, and say how sure it is.
+"""Rerank: read the question beside each candidate, and say how sure it is that it answers.
 
-A window is one to four sentences of a chunk. The cross-encoder (a LoRA adapter on MiniLM, trained
-by `python -m finetune reranker`) scores (question, window). Its logit, lexical coverage and cosine
-go through a logistic model fitted on shops full of near misses; the result is the probability that
-the passage answers the question. Where the encoder does not know the script of the question
-(Chinese, say) the logistic model for lexical evidence alone is used.
+The cross-encoder (a LoRA adapter on MiniLM, trained by `python -m finetune reranker`) scores
+(question, chunk). Its logit, lexical coverage and cosine go through a logistic model fitted on
+shops full of near misses; the result is the probability that the chunk answers the question. Where
+the encoder does not know the script of the question, a logistic model of lexical evidence is used.
 """
 
 from __future__ import annotations
@@ -31,9 +30,10 @@ MAX_WINDOW_SENTENCES = 3
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 # With less than half of its tokens known, the encoder's opinion is noise.
 MIN_KNOWN_SHARE = 0.5
-FEATURES = (
-    "bias", "reader", "coverage", "window_coverage", "cosine", "fused", "unknown", "numbers",
-)  # fmt: skip
+FEATURES = ("bias", "reader", "coverage", "cosine", "fused", "unknown", "numbers")
+READ_AT_ONCE = 2
+# A relevance from which the candidates below are not read any more; keeps most turns short.
+SURE = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +49,9 @@ class Candidate:
 
 
 class PairScorer(Protocol):
-    """Scores (question, window) pairs; one logit a window, higher is more likely an answer."""
+    """Scores (question, text) pairs; one logit a text, higher is more likely an answer."""
 
-    def score(self, question: str, windows: Sequence[str]) -> NDArray[np.float32]: ...
+    def score(self, question: str, texts: Sequence[str]) -> NDArray[np.float32]: ...
 
 
 class Reranker(Protocol):
@@ -62,6 +62,11 @@ class Reranker(Protocol):
     ) -> list[Candidate]:
         """Candidates with `quote` and `relevance` (0 to 1), best first."""
         ...
+
+
+def reading_text(chunk: Chunk) -> str:
+    """A chunk as the cross-encoder reads it: the title path, then the text on one line."""
+    return " - ".join(chunk.title_path) + ": " + " ".join(chunk.text.split())
 
 
 def windows_of(text: str) -> list[str]:
@@ -96,7 +101,7 @@ class Calibration:
 
 
 class CrossEncoderReranker:
-    """Reads the best window of each of the first `passages` candidates."""
+    """Reads the first candidates a few at a time, until one is sure to answer."""
 
     def __init__(self, scorer: PairScorer, calibration: Calibration, passages: int = 6) -> None:
         self.scorer = scorer
@@ -106,17 +111,22 @@ class CrossEncoderReranker:
     def rerank(
         self, question: str, candidates: Sequence[Candidate], index: Index, known: float
     ) -> list[Candidate]:
-        """Read, weigh, sort; candidates beyond the first `passages` follow unread."""
-        first, rest = candidates[: self.passages], candidates[self.passages :]
+        """Read, weigh, sort; candidates that were not read follow in their old order."""
         with_reader = known >= MIN_KNOWN_SHARE
         asked = content_words(question)
-        read = self.features(question, asked, first, index, with_reader)
-        ranked = []
-        for candidate, (quote, features) in zip(first, read, strict=True):
-            relevance = self.calibration.relevance(features, with_reader)
-            ranked.append(replace(candidate, quote=quote, relevance=relevance, score=relevance))
-        ranked.sort(key=lambda c: -c.relevance)
-        return ranked + [replace(c, score=0.0) for c in rest]
+        step = READ_AT_ONCE if with_reader else self.passages
+        read: list[Candidate] = []
+        while len(read) < min(self.passages, len(candidates)):
+            batch = candidates[len(read) : min(len(read) + step, self.passages)]
+            rows = self.features(question, asked, batch, index, with_reader)
+            for candidate, features in zip(batch, rows, strict=True):
+                relevance = self.calibration.relevance(features, with_reader)
+                quote = best_window(asked, candidate.chunk, index)
+                read.append(replace(candidate, quote=quote, relevance=relevance, score=relevance))
+            if max(c.relevance for c in read) >= SURE:
+                break
+        rest = [replace(c, score=0.0) for c in candidates[len(read) :]]
+        return sorted(read, key=lambda c: -c.relevance) + rest
 
     def features(
         self,
@@ -125,34 +135,29 @@ class CrossEncoderReranker:
         candidates: Sequence[Candidate],
         index: Index,
         with_reader: bool,
-    ) -> list[tuple[str, tuple[float, ...]]]:
-        """(best window, values of FEATURES) for each candidate."""
-        if not candidates:
-            return []
-        windows = [best_window(asked, c.chunk, index) for c in candidates]
-        logits = np.zeros(len(windows), dtype=np.float32)
+    ) -> list[tuple[float, ...]]:
+        """Values of FEATURES for each candidate."""
+        logits = np.zeros(len(candidates), dtype=np.float32)
         if with_reader:
-            texts = [f"{c.chunk.title_path[-1]}: {w}" for c, w in zip(candidates, windows, strict=True)]
-            logits = self.scorer.score(question, texts)
+            logits = self.scorer.score(question, [reading_text(c.chunk) for c in candidates])
         numbers = set(_NUMBER.findall(question))
         rows = []
-        for candidate, window, logit in zip(candidates, windows, logits, strict=True):
+        for candidate, logit in zip(candidates, logits, strict=True):
             lexical = index.lexical[scope_of(candidate.chunk)]
+            text = candidate.chunk.indexed_text
             weight = sum(lexical.weight(w) for w in set(asked)) or 1.0
-            unknown = sum(lexical.weight(w) for w in set(asked) if not lexical.knows(w)) / weight
-            missing = numbers - set(_NUMBER.findall(candidate.chunk.indexed_text))
-            title = " ".join(candidate.chunk.title_path)
-            features = (
-                1.0,
-                float(logit),
-                lexical.coverage(asked, candidate.chunk.indexed_text),
-                lexical.coverage(asked, f"{title} {window}"),
-                candidate.cosine,
-                candidate.score,
-                unknown,
-                float(bool(missing)),
+            unknown = sum(lexical.weight(w) for w in set(asked) if not lexical.knows(w))
+            rows.append(
+                (
+                    1.0,
+                    float(logit),
+                    lexical.coverage(asked, text),
+                    candidate.cosine,
+                    candidate.score,
+                    unknown / weight,
+                    float(bool(numbers - set(_NUMBER.findall(text)))),
+                )
             )
-            rows.append((window, features))
         return rows
 
 

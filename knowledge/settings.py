@@ -15,7 +15,7 @@ class KnowledgeSettings(BaseModel):
     encoder: Path | None = Field(
         None, description="Folder of a sentence-transformers model; empty: the embedded MiniLM."
     )
-    max_chunk_words: int = Field(110, ge=20, description="Words in a chunk (CJK: 1.6 characters).")
+    max_chunk_words: int = Field(90, ge=20, description="Words in a chunk (CJK: 1.6 characters).")
     overlap_sentences: int = Field(1, ge=0, description="Sentences repeated in the next chunk.")
     candidates: int = Field(40, ge=5, description="Chunks each retriever hands to fusion.")
     fusion_constant: int = Field(

@@ -12,10 +12,12 @@ from assistant.demo.return_rules import COLLECTION_FEES, is_returnable
 BUSINESS_MINIMUM = {"GBP": 250, "EUR": 300, "USD": 350, "CNY": 2000}
 BULK_DISCOUNTS = ((50, 0.08), (20, 0.05))
 MOST_PIECES = 99
+# In multiples of the minimum.
+LARGEST_BUSINESS_ORDER = 8
 RETURN_STATES = {"return_requested", "return_in_transit", "refunded"}
 # A crew with an appointment does not lose furniture, and sofas do not fit into lockers.
 NOT_FOR_FURNITURE = {"lost", "at_locker", "exchange_pending", "partially_shipped", "preorder"}
-NOT_FOR_SELLERS = {"at_locker", "exchange_pending", "backordered", "preorder"}
+NOT_FOR_SELLERS = {"partially_shipped", "at_locker", "exchange_pending", "backordered", "preorder"}
 FOR_GIFT_CARDS = {"delivered", "payment_failed"}
 
 
@@ -77,16 +79,19 @@ def _kind(state: OrderState, customer: Customer, rng: random.Random) -> Callable
         large_here = large_here and customer.country in COLLECTION_FEES
     chance = rng.random()
     if state == "preorder":
-        return lambda p: _is_parcel(p) or (is_large(p) and large_here)
+        return lambda p: _is_parcel(p) or (_is_own_large(p) and large_here)
     if customer.business:
         return _is_parcel
     if chance < 0.1 and large_here and state not in NOT_FOR_FURNITURE:
-        return is_large
+        return _is_own_large
     if chance > 0.93 and customer.country not in NO_MARKETPLACE and state not in NOT_FOR_SELLERS:
         return lambda p: p.marketplace_seller is not None and not is_large(p)
     if 0.1 <= chance < 0.13 and state in FOR_GIFT_CARDS:
-        # Only e-cards: the printed card is a letter and cannot be followed.
-        return lambda p: p.group == "gift_cards" and not _is_printed(p)
+        # Cards on paper travel as letters, whose way nobody can follow.
+        return lambda p: p.group == "gift_cards" and _is_electronic(p)
+    if 0.13 <= chance < 0.15 and state == "delivered":
+        # The recall is a topic of its own, so it needs customers who own the product.
+        return lambda p: p.recalled
     return _is_parcel
 
 
@@ -95,9 +100,12 @@ def _is_parcel(product: Product) -> bool:
     return not special
 
 
-def _is_printed(product: Product) -> bool:
-    name = f"{product.title} {product.variant}".lower()
-    return any(word in name for word in ("physical", "printed", "post"))
+def _is_own_large(product: Product) -> bool:
+    return is_large(product) and product.marketplace_seller is None
+
+
+def _is_electronic(product: Product) -> bool:
+    return product.attributes.get("form", "").lower().startswith(("e-mail", "pdf"))
 
 
 def _allowed(state: OrderState, product: Product) -> bool:
@@ -148,7 +156,10 @@ def _business_items(products: list[Product], currency: str, rng: random.Random) 
     for product in products:
         price = product.prices[currency]
         needed = int(BUSINESS_MINIMUM[currency] / 0.92 / price) + 1
-        quantity = min(max(rng.choice((5, 10, 12, 20, 24, 30, 50)), needed), MOST_PIECES)
+        # Fifty mugs are a common order, fifty coffee machines are not.
+        affordable = int(LARGEST_BUSINESS_ORDER * BUSINESS_MINIMUM[currency] / price)
+        quantity = min(rng.choice((5, 10, 12, 20, 24, 30, 50)), affordable)
+        quantity = min(max(quantity, needed), MOST_PIECES)
         share = next((share for pieces, share in BULK_DISCOUNTS if quantity >= pieces), 0.0)
         if product.final_sale:
             share = 0.0

@@ -25,7 +25,7 @@ GROUP_OF_PREFIX = {
 # Rates with a margin, frozen on purpose: prices of a shop do not move with the market each day.
 RATES = {"GBP": 1.0, "EUR": 1.18, "USD": 1.3, "CAD": 1.75, "CNY": 9.2, "HKD": 10.1, "SGD": 1.72}
 # A gift card is sold at its face value, so it keeps a round amount in each currency.
-GIFT_CARD_RATES = {"GBP": 1, "EUR": 1, "USD": 1, "CAD": 2, "CNY": 10, "HKD": 10, "SGD": 2}
+GIFT_CARD_RATES = {"GBP": 1, "EUR": 1, "USD": 1, "CAD": 1, "CNY": 10, "HKD": 10, "SGD": 1}
 ONE_SIZE = "one size"
 
 REQUIRED_KEYS = {"code", "title", "title_zh", "price_gbp", "description", "description_zh"}

@@ -26,7 +26,7 @@ _SYMBOL = re.compile(r"\{(\$?)([a-z0-9_]+)(?:([+*-])([\d.]+))?\}")
 _CHOICE = re.compile(r"\[([^\[\]]*)\]")
 _TIDY = (
     (re.compile(r"\s+"), " "),
-    (re.compile(r" (?=[,.!?;:)，。！？；：、）])"), ""),
+    (re.compile(r" (?=[,.!?;)，。！？；：、）]|:(?!\)))"), ""),
     (re.compile(r"[,，、](?=[,，、]|[.!?。！？])"), ""),
     (re.compile(r"^[ ,;，、；]+"), ""),
     (re.compile(r"(?<=[一-鿿，。！？；：、]) (?=\S)|(?<=\S) (?=[一-鿿，。！？；：、])"), ""),
@@ -43,7 +43,8 @@ class Scenario:
     """A scenario of a bank file; every step is (probability, ((role, template), ...)).
 
     `where` filters the records drawn, `after` is (state, days, days): the
-    chat takes place while the order is in this state, that many days after it began.
+    chat takes place while the order is in this state, that many days after it began; without an
+    order, ("ago", days, days) is how long ago.
     """
 
     source: str
@@ -77,6 +78,8 @@ def load_bank(folder: Path) -> Bank:
                 raise BankError(f"{source}: {symbol} is already defined in {grammar[symbol][0]}")
             grammar[symbol] = (source, tuple(map(str, alternatives)))
         scenarios += [_scenario(source, row) for row in data.get("scenarios") or ()]
+    if not scenarios:
+        raise BankError(f"{folder}: no scenarios in this folder")
     bank = Bank(grammar, tuple(scenarios))
     _check(bank)
     return bank
@@ -114,6 +117,7 @@ def _scenario(source: str, row: Mapping[str, Any]) -> Scenario:
 
 
 def _check(bank: Bank) -> None:
+    known = {symbol.partition("@")[0] for symbol in bank.grammar}
     texts = [(source, text) for source, texts in bank.grammar.values() for text in texts]
     texts += [(s.source, text) for s in bank.scenarios for _, pair in s.steps for _, text in pair]
     for source, text in texts:
@@ -122,7 +126,7 @@ def _check(bank: Bank) -> None:
         if "{" in _SYMBOL.sub("", text):
             raise BankError(f"{source}: malformed symbol in {text!r}")
         for is_slot, name, _, _ in _SYMBOL.findall(text):
-            if not is_slot and name not in bank.grammar:
+            if not is_slot and name not in known:
                 raise BankError(f"{source}: unknown symbol {{{name}}} in {text!r}")
 
 
@@ -152,9 +156,11 @@ class Expander:
         def fill(match: re.Match[str]) -> str:
             if match[1]:
                 return _slot_text(match, source, slots)
-            name = f"{match[2]}@{manner}"
-            origin, alternatives = self._bank.grammar.get(name) or self._bank.grammar[match[2]]
-            return self._expand(self._deal(alternatives), origin, slots, manner, depth + 1)
+            grammar, name = self._bank.grammar, match[2]
+            found = grammar.get(f"{name}@{manner}") or grammar.get(name)
+            if found is None:
+                raise BankError(f"{source}: {{{name}}} has no variant for the manner {manner!r}")
+            return self._expand(self._deal(found[1]), found[0], slots, manner, depth + 1)
 
         return _SYMBOL.sub(fill, text)
 

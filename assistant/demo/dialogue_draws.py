@@ -61,7 +61,7 @@ class Draw:
         if name == "ordered":
             return self.order and date.fromisoformat(self.order.placed_at[:10])
         delivery = self.order and self.order.delivery
-        for record in (self.line, self.order, delivery, self.product, self.customer):
+        for record in (self.order, self.line, delivery, self.product, self.customer):
             if record is not None and hasattr(record, name):
                 return getattr(record, name)
         raise BankError(f"no record has the trait {name!r}")
@@ -173,9 +173,13 @@ def _order_slots(draw: Draw, order: Order, line: OrderLine, rng: random.Random) 
 def started(draw: Draw, scenario: Scenario, rng: random.Random) -> datetime:
     """A moment for the chat: `after` tells the state the order is in and since how many days."""
     if draw.order is None:
-        return NOW - timedelta(days=rng.randint(1, 82), minutes=rng.randint(-720, 0))
+        _, low, high = scenario.after or ("ago", 1, 82)
+        return NOW - timedelta(days=rng.randint(low, high), minutes=rng.randint(-720, 0))
     state, low, high = scenario.after or ("placed", 0, 1)
     begin, end = draw.moment(state) or NOW, draw.end_of(state)
-    day = begin + timedelta(days=rng.randint(low, high))
-    moment = day.replace(hour=rng.randint(8, 19), minute=rng.randint(0, 59), second=0)
-    return moment if begin < moment < end else begin + (end - begin) * rng.uniform(0.2, 0.8)
+    for _ in range(20):  # in opening hours if the state lasted that long
+        day = begin + timedelta(days=rng.randint(low, high))
+        moment = day.replace(hour=rng.randint(8, 19), minute=rng.randint(0, 59), second=0)
+        if begin < moment < end:
+            return moment
+    return (begin + (end - begin) * rng.uniform(0.2, 0.8)).replace(microsecond=0)

@@ -144,6 +144,7 @@ def generate_dialogues(
         found = [
             dialogue
             for split, count in (("train", total - test), ("test", test))
+            if count
             for dialogue in _dialogues(language, split, count, seed, shop, products)
         ]
         found.sort(key=lambda dialogue: dialogue.started_at)

@@ -12,7 +12,7 @@ from assistant.demo.delivery_rules import (
     is_dispatch_day,
 )
 from assistant.demo.order_records import Method, OrderState, RefundReason
-from assistant.demo.return_rules import CARD_REFUND_DAYS, EU_AND_UK, REFUND_DAYS
+from assistant.demo.return_rules import CARD_REFUND_DAYS, EU_AND_UK, REFUND_DAYS, Buyer
 
 NOW = datetime.datetime(2026, 11, 23, 12)
 
@@ -56,7 +56,7 @@ MISSING_AFTER = dict.fromkeys(EU_AND_UK, 5) | {"US": 10, "CA": 10, "CN": 3}
 Event = tuple[OrderState, datetime.datetime]
 
 
-class DoesNotFit(Exception):
+class DoesNotFitError(Exception):
     """The drawn day allows no plausible history; another day must be tried."""
 
 
@@ -64,7 +64,8 @@ class DoesNotFit(Exception):
 class Plan:
     """What the history of one order depends on.
 
-    `cause` is why money goes back, should it; `window` is the delivery estimate; `return_until` tells the last day for a return from the day of delivery.
+    `cause` is why money goes back, should it; `window` is the delivery estimate; `return_until`
+    tells the last day for a return from the day of delivery.
     """
 
     state: OrderState
@@ -73,8 +74,9 @@ class Plan:
     method: Method
     zone: str
     window: tuple[datetime.date, datetime.date]
-    gold: bool
+    fee: float
     payment_method: str
+    buyer: Buyer
     return_until: Callable[[datetime.date], datetime.date]
 
     @property
@@ -87,12 +89,14 @@ def path_of(plan: Plan, rng: random.Random) -> tuple[OrderState, ...]:
     """Return the states an order passes, in order; some orders arrive only after a delay."""
     path = PATHS[plan.state]
     if plan.state == "refunded" and plan.cause == "lost":
+        if plan.method == "two_person":
+            raise DoesNotFitError("a crew with an appointment loses nothing")
         path = (*PATHS["lost"], "refunded")
     if plan.state == "refunded" and plan.cause == "damaged":
         path = (*PATHS["damaged_reported"], "refunded")
     if plan.method == "email":
         return tuple(state for state in path if state in ("placed", "delivered", plan.state))
-    if plan.method == "locker":
+    if plan.method == "locker" and "delivered" in path:
         path = tuple("at_locker" if state == "out_for_delivery" else state for state in path)
     if "delivered" in path and rng.random() < 0.06:
         cut = path.index("shipped") + 1
@@ -101,29 +105,29 @@ def path_of(plan: Plan, rng: random.Random) -> tuple[OrderState, ...]:
 
 
 def build_history(plan: Plan, rng: random.Random) -> list[Event]:
-    """Draw the moments of all states up to the present one, or raise DoesNotFit."""
+    """Draw the moments of all states up to the present one, or raise DoesNotFitError."""
     events: list[Event] = [("placed", plan.placed)]
     for state in path_of(plan, rng)[1:]:
         at = _next_moment(state, plan, events, rng)
         if at <= events[-1][1]:
-            raise DoesNotFit(state)
+            raise DoesNotFitError(state)
         events.append((state, at))
     _check_present(plan, events[-1][1])
     return events
 
 
 def _check_present(plan: Plan, since: datetime.datetime) -> None:
-    """Raise DoesNotFit if an order would not be in its state today."""
+    """Raise DoesNotFitError if an order would not be in its state today."""
     hours = LASTS_HOURS.get(plan.state, 10**6)
     if plan.state == "at_locker":
         hours = LOCKER_DAYS[plan.country] * 24
     if not NOW - datetime.timedelta(hours=hours) <= since <= NOW:
-        raise DoesNotFit("the state is over or yet to come")
+        raise DoesNotFitError("the state is over or yet to come")
     if plan.state == "placed" and _packing_time(plan)[1].date() < NOW.date():
-        raise DoesNotFit("the order would be packed by now")
+        raise DoesNotFitError("the order would be packed by now")
     on_the_way = plan.state in ("shipped", "partially_shipped", "out_for_delivery")
     if on_the_way and plan.window[1] < NOW.date():
-        raise DoesNotFit("the order would be late")
+        raise DoesNotFitError("the order would be late")
 
 
 def _next_moment(
@@ -161,27 +165,27 @@ def _after_delivery(
         return _at(add_working_days(plan.window[1], count, plan.country), 9, 500, rng)
     if state == "damaged_reported":
         hours = 120 if plan.method == "two_person" else 46
-        return last + datetime.timedelta(minutes=rng.randint(20, hours * 60))
+        return _awake(last + datetime.timedelta(minutes=rng.randint(20, hours * 60)))
     if state == "refunded":
         return _refund_moment(plan, last, rng)
     delivered = dict(events)["delivered"]
     until = datetime.datetime.combine(plan.return_until(delivered.date()), datetime.time(18))
     if state == "exchange_pending":
-        return last + datetime.timedelta(minutes=rng.randint(300, 6 * 24 * 60))
+        return _awake(last + datetime.timedelta(minutes=rng.randint(300, 6 * 24 * 60)))
     if state == "return_requested":
         # Most people decide within a fortnight, however long they might take.
         soon = min(until - datetime.timedelta(1), delivered + datetime.timedelta(14))
-        return _between(last + datetime.timedelta(hours=2), soon, rng)
+        return _awake(_between(last + datetime.timedelta(hours=2), soon, rng))
     handed_in = _between(
         last + datetime.timedelta(hours=3), min(until, last + datetime.timedelta(5)), rng
     )
     if not is_dispatch_day(handed_in.date(), plan.country) or not 8 <= handed_in.hour <= 19:
-        raise DoesNotFit("no parcel is handed in at that time")
+        raise DoesNotFitError("no parcel is handed in at that time")
     return handed_in
 
 
 def _refund_moment(plan: Plan, last: datetime.datetime, rng: random.Random) -> datetime.datetime:
-    if plan.gold and plan.cause == "returned" and plan.method != "two_person":
+    if plan.buyer.tier == "gold" and plan.cause == "returned" and plan.method != "two_person":
         # Gold members get their money when the carrier scans the parcel.
         return last + datetime.timedelta(minutes=rng.randint(5, 90))
     processing = {"damaged": (1, 2), "lost": (2, 5)}.get(plan.cause, (2, 4))
@@ -207,14 +211,20 @@ def _delivery_day(
     days = [first + datetime.timedelta(i) for i in range((plan.window[1] - first).days + 1)]
     days = [day for day in days if is_dispatch_day(day, plan.country)]
     if not days:
-        raise DoesNotFit("no day for the delivery")
+        raise DoesNotFitError("no day for the delivery")
     return rng.choice(days)
 
 
 def _collected(at: datetime.datetime, days: int, rng: random.Random) -> datetime.datetime:
     moment = at + datetime.timedelta(minutes=rng.randint(40, days * 1440 - 60))
     if not 7 <= moment.hour <= 21 or moment.weekday() == 6:
-        raise DoesNotFit("nobody collects a parcel at that time")
+        raise DoesNotFitError("nobody collects a parcel at that time")
+    return moment
+
+
+def _awake(moment: datetime.datetime) -> datetime.datetime:
+    if moment.hour < 7:
+        raise DoesNotFitError("hardly anybody writes at night")
     return moment
 
 
@@ -234,5 +244,5 @@ def _between(
 ) -> datetime.datetime:
     minutes = int((end - start).total_seconds() // 60)
     if minutes < 0:
-        raise DoesNotFit("no time is left")
+        raise DoesNotFitError("no time is left")
     return start + datetime.timedelta(minutes=rng.randint(0, minutes))

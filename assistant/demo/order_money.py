@@ -39,10 +39,8 @@ def line_states(plan: Plan, count: int, rng: random.Random) -> list[OrderState]:
 
 def refund_of(
     plan: Plan,
-    buyer: Buyer,
     items: Sequence[Item],
     states: Sequence[OrderState],
-    fee: float,
     events: Sequence[Event],
     rng: random.Random,
 ) -> Refund | None:
@@ -50,20 +48,22 @@ def refund_of(
     moments = dict(events)
     if plan.state == "cancelled" and not _is_charged_later(plan):
         goods, discount = goods_of(items)
-        return _refund("cancelled", goods - discount, fee, 0, 0, moments["cancelled"].isoformat())
+        return _refund(
+            "cancelled", goods - discount, plan.fee, 0.0, 0.0, moments["cancelled"].isoformat()
+        )
     if plan.state != "refunded":
         return None
     at = moments["refunded"].isoformat()
     back = [item for item, state in zip(items, states, strict=True) if state == "refunded"]
     goods, discount = goods_of(back)
     if plan.cause != "returned":
-        return _refund(plan.cause, goods - discount, fee, 0, 0, at)
+        return _refund(plan.cause, goods - discount, plan.fee, 0.0, 0.0, at)
     products = [item.product for item in back]
     days = (moments["return_in_transit"].date() - moments["delivered"].date()).days
     whole = len(back) == len(items) and days <= DELIVERY_FEE_BACK_DAYS
-    fee_back = fee if whole and plan.country in EU_AND_UK and plan.method != "seller" else 0.0
-    restocking = _restocking(buyer, back) if rng.random() < 0.5 else 0.0
-    cost = min(return_cost(buyer, products), goods - discount - restocking)
+    fee_back = plan.fee if whole and plan.country in EU_AND_UK and plan.method != "seller" else 0.0
+    restocking = restocking_fee(plan.buyer, back) if rng.random() < 0.5 else 0.0
+    cost = min(return_cost(plan.buyer, products), goods - discount - restocking)
     return _refund("returned", goods - discount, fee_back, cost, restocking, at)
 
 
@@ -71,14 +71,13 @@ def payment_of(
     plan: Plan,
     items: Sequence[Item],
     states: Sequence[OrderState],
-    fee: float,
     events: Sequence[Event],
     refund: Refund | None,
 ) -> Payment:
     """Tell what has been charged so far: cards pay at dispatch, everything else at once."""
     moments = dict(events)
     goods, discount = goods_of(items)
-    total = round(goods - discount + fee, 2)
+    total = round(goods - discount + plan.fee, 2)
     status: PaymentStatus = "charged"
     at = moments["placed"].isoformat()
     if plan.state == "payment_failed":
@@ -94,7 +93,7 @@ def payment_of(
             status = "partly_charged"
             gone = [i for i, state in zip(items, states, strict=True) if state == "shipped"]
             goods, discount = goods_of(gone)
-            total = round(goods - discount + fee, 2)
+            total = round(goods - discount + plan.fee, 2)
     if refund is not None:
         status = "refunded" if refund.total == total else "partly_refunded"
     return Payment(plan.payment_method, status, total, at)
@@ -105,7 +104,7 @@ def _is_charged_later(plan: Plan) -> bool:
     return plan.payment_method in CHARGED_AT_DISPATCH or plan.state == "preorder"
 
 
-def _restocking(buyer: Buyer, items: Sequence[Item]) -> float:
+def restocking_fee(buyer: Buyer, items: Sequence[Item]) -> float:
     """Return the fee for opened electronics, which only North American orders know."""
     if buyer.country not in RESTOCKING_COUNTRIES or buyer.placed < NEW_RULE_FROM:
         return 0.0

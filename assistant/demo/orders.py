@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from assistant.demo.baskets import Item, draw_basket, goods_of
-from assistant.demo.catalogue import RATES, Product, load_catalogue
+from assistant.demo.catalogue import Product, load_catalogue
 from assistant.demo.delivery_rules import (
     LOCKER_DAYS,
     ZONES,
@@ -17,7 +17,14 @@ from assistant.demo.delivery_rules import (
     methods_for,
     zone_of,
 )
-from assistant.demo.order_history import NOW, PLACED_WITHIN, DoesNotFit, Event, Plan, build_history
+from assistant.demo.order_history import (
+    NOW,
+    PLACED_WITHIN,
+    DoesNotFitError,
+    Event,
+    Plan,
+    build_history,
+)
 from assistant.demo.order_money import line_states, payment_of, refund_of
 from assistant.demo.order_records import (
     Customer,
@@ -29,9 +36,8 @@ from assistant.demo.order_records import (
     RefundReason,
     ShopRecords,
     StatusChange,
-    Tier,
 )
-from assistant.demo.people import invent_customers
+from assistant.demo.people import invent_customers, joining_day, with_tiers
 from assistant.demo.return_rules import (
     EXCHANGE_COUNTRIES,
     Buyer,
@@ -41,19 +47,19 @@ from assistant.demo.return_rules import (
 
 CUSTOMERS, MOST_ORDERS = 300, 12
 STATE_COUNTS: dict[OrderState, int] = {
-    "at_locker": 40, "exchange_pending": 50, "placed": 45, "payment_failed": 30, "packed": 45,
-    "partially_shipped": 30, "shipped": 100, "out_for_delivery": 40, "delivered": 640,
-    "delayed": 45, "lost": 30, "damaged_reported": 40, "cancelled": 70, "preorder": 40,
-    "backordered": 35, "return_requested": 55, "return_in_transit": 55, "refunded": 110,
+    # States that few countries know come first, while there is still a choice of customers.
+    "at_locker": 25, "exchange_pending": 35, "placed": 30, "payment_failed": 30, "packed": 30,
+    "partially_shipped": 25, "shipped": 70, "out_for_delivery": 30, "delivered": 780,
+    "delayed": 30, "lost": 20, "damaged_reported": 30, "cancelled": 75, "preorder": 30,
+    "backordered": 25, "return_requested": 45, "return_in_transit": 40, "refunded": 150,
 }  # fmt: skip
 FIRST_DAY = datetime.datetime(2025, 6, 1)
-FOUNDED = datetime.date(2014, 5, 5)
 RECALL_DAY = datetime.datetime(2026, 6, 15)
+# Why money is given back, should it be: mostly people change their minds.
+CAUSES: tuple[RefundReason, ...] = ("returned", "damaged", "lost")
+CAUSE_WEIGHTS = (75, 15, 10)
 METHOD_WEIGHTS = {"express": 18, "locker": 20}
-PARCEL_STATES = {"shipped", "partially_shipped"}
-# Spent within twelve months, from Silver and from Gold on.
-TIER_FROM = {"GBP": (300, 900), "EUR": (350, 1000), "USD": (400, 1200), "CNY": (2500, 8000)}
-NOT_SPENT = {"payment_failed", "cancelled", "refunded", "lost"}
+SENT_STATES = {"shipped", "partially_shipped"}
 
 
 def generate_shop(seed: int = 20261123, products: Sequence[Product] | None = None) -> ShopRecords:
@@ -74,14 +80,14 @@ def generate_shop(seed: int = 20261123, products: Sequence[Product] | None = Non
             for i, (customer_id, state) in enumerate(plan)
         ]
 
-    customers = _with_tiers(customers, draw_orders())
+    customers = with_tiers(customers, draw_orders())
     orders = sorted(draw_orders(), key=lambda order: order.placed_at)
     numbers = sorted(rng.sample(range(1_500_000, 3_500_000), len(orders)))
     first_days: dict[str, str] = {}
     for order in orders:
         first_days.setdefault(order.customer_id, order.placed_at[:10])
     return ShopRecords(
-        tuple(replace(c, joined=_joined(first_days[c.id], rng)) for c in customers),
+        tuple(replace(c, joined=joining_day(first_days[c.id], rng)) for c in customers),
         tuple(replace(o, id=f"MW-{n}") for o, n in zip(orders, numbers, strict=True)),
     )
 
@@ -112,47 +118,36 @@ def _may_have(customer: Customer, state: OrderState) -> bool:
 def _draw_order(
     customer: Customer, state: OrderState, products: Sequence[Product], rng: random.Random
 ) -> Order:
+    # Drawn once, since the rarer fates are the easier ones to find a plausible history for.
+    cause = rng.choices(CAUSES, CAUSE_WEIGHTS)[0]
     for _ in range(3000):
         try:
-            return _try_order(customer, state, products, rng)
-        except DoesNotFit:
+            return _try_order(customer, state, cause, products, rng)
+        except DoesNotFitError:
             continue
     raise RuntimeError(f"no plausible order {state} for a customer in {customer.country}")
 
 
 def _try_order(
-    customer: Customer, state: OrderState, products: Sequence[Product], rng: random.Random
+    customer: Customer,
+    state: OrderState,
+    cause: RefundReason,
+    products: Sequence[Product],
+    rng: random.Random,
 ) -> Order:
-    """Draw one order completely, or raise DoesNotFit if its days do not come out."""
+    """Draw one order completely, or raise DoesNotFitError if its days do not come out."""
     zone = zone_of(customer.country, customer.region)
     currency = ZONES[zone].currency
     items = draw_basket(state, customer, currency, products, rng)
-    bought = [item.product for item in items]
-    method = _method(customer, state, bought, rng)
-    placed = _placed(state, bought, rng)
     goods, discount = goods_of(items)
-    fee = delivery_fee(method, zone, customer.tier, round(goods - discount, 2))
-    total = round(goods - discount + fee, 2)
-    ways = payment_methods(customer.country, currency, total, customer.business, bought)
-    buyer = Buyer(customer.country, customer.tier, placed.date())
-    plan = Plan(
-        state=state,
-        cause=_cause(method, rng),
-        placed=placed,
-        method=method,
-        zone=zone,
-        window=delivery_window(method, zone, _leaves(placed, bought)),
-        gold=customer.tier == "gold",
-        payment_method=rng.choice(ways),
-        return_until=lambda delivered: last_return_day(buyer, bought, delivered),
-    )
+    plan = _plan(customer, state, cause, items, rng)
     events = build_history(plan, rng)
     states = line_states(plan, len(items), rng)
-    refund = refund_of(plan, buyer, items, states, fee, events, rng)
+    refund = refund_of(plan, items, states, events, rng)
     return Order(
         id="",
         customer_id=customer.id,
-        placed_at=placed.isoformat(),
+        placed_at=plan.placed.isoformat(),
         state=state,
         currency=currency,
         lines=tuple(
@@ -161,12 +156,44 @@ def _try_order(
         ),
         goods_total=goods,
         discount=discount,
-        delivery=_delivery(plan, fee, events, rng),
-        total=total,
-        payment=payment_of(plan, items, states, fee, events, refund),
-        marketplace_seller=bought[0].marketplace_seller,
+        delivery=_delivery(plan, events, rng),
+        total=round(goods - discount + plan.fee, 2),
+        payment=payment_of(plan, items, states, events, refund),
+        marketplace_seller=items[0].product.marketplace_seller,
         history=tuple(StatusChange(name, at.isoformat()) for name, at in events),
         refund=refund,
+    )
+
+
+def _plan(
+    customer: Customer,
+    state: OrderState,
+    cause: RefundReason,
+    items: Sequence[Item],
+    rng: random.Random,
+) -> Plan:
+    """Draw how and when a basket is ordered, sent and paid."""
+    zone, bought = zone_of(customer.country, customer.region), [item.product for item in items]
+    method = _method(customer, state, bought, rng)
+    placed = _placed(state, bought, rng)
+    goods, discount = goods_of(items)
+    value = round(goods - discount, 2)
+    fee = delivery_fee(method, zone, customer.tier, value)
+    buyer = Buyer(customer.country, customer.tier, placed.date())
+    ways = payment_methods(
+        customer.country, ZONES[zone].currency, value + fee, customer.business, bought
+    )
+    return Plan(
+        state=state,
+        cause=cause,
+        placed=placed,
+        method=method,
+        zone=zone,
+        window=delivery_window(method, zone, _leaves(placed, bought)),
+        fee=fee,
+        payment_method=rng.choice(ways),
+        buyer=buyer,
+        return_until=lambda delivered: last_return_day(buyer, bought, delivered),
     )
 
 
@@ -179,23 +206,21 @@ def _method(
     return rng.choices(methods, [METHOD_WEIGHTS.get(method, 62) for method in methods])[0]
 
 
-def _cause(method: Method, rng: random.Random) -> RefundReason:
-    """Draw why money is given back, should it be: mostly people change their minds."""
-    causes: tuple[RefundReason, ...] = ("returned", "damaged", "lost")
-    return rng.choices(causes, (75, 15, 0 if method == "two_person" else 10))[0]
-
-
 def _placed(
     state: OrderState, products: Sequence[Product], rng: random.Random
 ) -> datetime.datetime:
     """Draw the moment of ordering: from 7 in the morning to midnight, more often of late."""
     age = (NOW - FIRST_DAY).days
-    days = rng.uniform(0, PLACED_WITHIN[state]) if state in PLACED_WITHIN else age * rng.random()
+    days = (
+        rng.uniform(0, PLACED_WITHIN[state])
+        if state in PLACED_WITHIN
+        else age * rng.random() ** 1.4
+    )
     day = (NOW - datetime.timedelta(days)).replace(hour=0, minute=0, second=0, microsecond=0)
     placed = day + datetime.timedelta(minutes=rng.randint(7 * 60, 24 * 60 - 1))
     recalled = any(product.recalled for product in products)
     if not FIRST_DAY <= placed <= NOW or (recalled and placed >= RECALL_DAY):
-        raise DoesNotFit("the product is not sold on that day")
+        raise DoesNotFitError("the product is not sold on that day")
     return placed
 
 
@@ -206,11 +231,14 @@ def _leaves(placed: datetime.datetime, products: Sequence[Product]) -> datetime.
 
 
 def _line(item: Item, state: OrderState, language: str) -> OrderLine:
-    product = item.product
+    product, variant = item.product, item.product.variant
+    if product.group == "gift_cards":
+        # The variant is the amount in pounds; the customer chose one in another currency.
+        variant = f"{item.unit_price:.0f}"
     return OrderLine(
         product_id=product.id,
         title=product.title_zh if language == "zh" else product.title,
-        variant=product.variant,
+        variant=variant,
         size=item.size,
         quantity=item.quantity,
         unit_price=item.unit_price,
@@ -219,9 +247,9 @@ def _line(item: Item, state: OrderState, language: str) -> OrderLine:
     )
 
 
-def _delivery(plan: Plan, fee: float, events: Sequence[Event], rng: random.Random) -> Delivery:
+def _delivery(plan: Plan, events: Sequence[Event], rng: random.Random) -> Delivery:
     moments = dict(events)
-    sent = bool(PARCEL_STATES & moments.keys())
+    sent = bool(SENT_STATES & moments.keys())
     # Sellers need not enter a number, and furniture has an appointment page instead.
     tracked = (
         sent and plan.method != "two_person" and (plan.method != "seller" or rng.random() < 0.5)
@@ -233,42 +261,10 @@ def _delivery(plan: Plan, fee: float, events: Sequence[Event], rng: random.Rando
         revised = plan.window[1] + datetime.timedelta(28)
     return Delivery(
         method=plan.method,
-        fee=fee,
+        fee=plan.fee,
         carrier=carrier_of(plan.method, plan.country),
         tracking_number=f"{plan.country}{rng.randrange(10**9, 10**10)}" if tracked else None,
         earliest=plan.window[0].isoformat(),
         latest=plan.window[1].isoformat(),
         revised_latest=revised.isoformat() if revised else None,
     )
-
-
-def _with_tiers(customers: Sequence[Customer], orders: Sequence[Order]) -> list[Customer]:
-    """Raise club members to the tier that their spending of the last twelve months earns."""
-    spent: dict[str, float] = {}
-    currencies: dict[str, str] = {}
-    since = (NOW - datetime.timedelta(365)).isoformat()
-    for order in orders:
-        currencies[order.customer_id] = order.currency
-        if order.placed_at >= since and order.state not in NOT_SPENT:
-            goods = order.goods_total - order.discount
-            spent[order.customer_id] = spent.get(order.customer_id, 0.0) + goods
-    return [
-        customer
-        if customer.tier == "none"
-        else replace(customer, tier=_tier(spent.get(customer.id, 0.0), currencies[customer.id]))
-        for customer in customers
-    ]
-
-
-def _tier(spent: float, currency: str) -> Tier:
-    if currency not in TIER_FROM:
-        spent, currency = spent / RATES[currency], "GBP"
-    silver, gold = TIER_FROM[currency]
-    return "gold" if spent >= gold else "silver" if spent >= silver else "member"
-
-
-def _joined(first_order: str, rng: random.Random) -> str:
-    """Draw the day of joining: for many the day of the first order, for others years before."""
-    day = datetime.date.fromisoformat(first_order)
-    earlier = rng.randint(0, (day - FOUNDED).days) if rng.random() < 0.6 else 0
-    return (day - datetime.timedelta(earlier)).isoformat()

@@ -1,0 +1,42 @@
+# Two commands are enough: `make run` and `make test`. Everything else is for developers.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+HOME_FOLDER ?= .frontdesk
+PORT ?= 7860
+export HF_HUB_OFFLINE ?= 1
+export ANONYMIZED_TELEMETRY ?= False
+
+.PHONY: run setup demo test test-all check format types clean
+
+run: setup demo            ## install, build the demo shop's knowledge base, serve at 127.0.0.1:7860
+	$(BIN)/python app.py --home $(HOME_FOLDER) --port $(PORT)
+
+setup: $(VENV)/.installed  ## the virtual environment
+
+$(VENV)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check "torch>=2.6,<2.14" -e ".[dev,browser]"
+	touch $@
+
+demo: setup                ## publish the demo shop's documents, once
+	@test -f $(HOME_FOLDER)/knowledge/current || \
+		$(BIN)/python -m knowledge refresh assistant/demo/shop/documents --home $(HOME_FOLDER)
+
+test: setup                ## the quick suite
+	$(BIN)/python -m pytest
+
+test-all: setup            ## with browser journeys, servers and kill loops
+	$(BIN)/python -m pytest -m "slow or not slow"
+
+check: setup               ## lint, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:                     ## forget the demo's state, keep the environment
+	rm -rf $(HOME_FOLDER)

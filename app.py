@@ -1,0 +1,139 @@
+"""Serve everything: the customer chat at /, the staff's pages, and the health checks.
+
+Run `python app.py`, then open http://127.0.0.1:7860.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from assistant.errors import AssistantError
+from assistant.settings import Settings, load_settings
+from knowledge.errors import KnowledgeError
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from assistant.service import ChatService
+
+# Gradio reports use, and looks for a newer version, unless it is told not to before its import.
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+
+log = logging.getLogger("frontdesk")
+_FAVICON = Path(__file__).parent / "assistant" / "web" / "favicon.svg"
+
+
+def create_app(settings: Settings, service: ChatService) -> FastAPI:
+    """The web application over a chat service; it warms the models up when it starts."""
+    import gradio as gr
+    from fastapi import FastAPI
+    from fastapi.responses import JSONResponse
+
+    from assistant.web.chat import build_chat, head, theme
+    from assistant.web.guard import Guard
+    from assistant.web.staff import mount_staff
+
+    ready = threading.Event()
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        threading.Thread(target=_warm_up, args=(service, ready), daemon=True).start()
+        yield
+        service.conversations.close()
+
+    app = FastAPI(title="Frontdesk", lifespan=lifespan)
+    app.add_middleware(Guard)
+
+    @app.get("/health/live")
+    def live() -> dict[str, str]:
+        """The process answers."""
+        return {"status": "live"}
+
+    @app.get("/health/ready")
+    def is_ready() -> JSONResponse:
+        """The models are warm: the first customer will not wait for them."""
+        if ready.is_set():
+            return JSONResponse({"status": "ready"})
+        return JSONResponse({"status": "warming up"}, status_code=503)
+
+    mount_staff(app, settings, service)
+    # Last, for the chat's mount at / takes every path that is left.
+    application: FastAPI = gr.mount_gradio_app(
+        app,
+        build_chat(settings, service),
+        path="/",
+        footer_links=[],
+        run_history=False,
+        ssr_mode=False,
+        show_error=False,
+        theme=theme(),
+        head=head(),
+        favicon_path=str(_FAVICON),
+    )
+    return application
+
+
+def _warm_up(service: ChatService, ready: threading.Event) -> None:
+    """Send one question through every stage, for the first use of a model is the slowest."""
+    from assistant.types import Utterance
+
+    try:
+        service.assistant.respond(Utterance("How long do I have to return something?"))
+    except (AssistantError, KnowledgeError) as error:
+        log.error("not ready: %s", error)
+    except Exception:
+        log.exception("not ready: the assistant failed on its first question")
+    else:
+        ready.set()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """A listening socket; taken before the models load, so that a busy port is told at once."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        raise AssistantError(f"cannot listen on {host}:{port}: {error.strerror}") from error
+    return listener
+
+
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.", min=0, max=65535)] = 7860,
+    config: Annotated[Path | None, typer.Option(help="Settings file (TOML).")] = None,
+    home: Annotated[Path | None, typer.Option(help="Folder that holds all state.")] = None,
+) -> None:
+    """Serve the customer chat, the staff's pages and the health checks."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    for noisy in ("httpx", "chromadb"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    try:
+        settings = load_settings(config, home=home)
+        listener = _listen(host, port)
+        from assistant.build import build_service
+
+        app = create_app(settings, build_service(settings))
+    except (AssistantError, KnowledgeError) as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from error
+    import uvicorn
+
+    name = f"[{host}]" if ":" in host else host
+    typer.echo(f"Frontdesk answers at http://{name}:{listener.getsockname()[1]}", err=True)
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
+    server.run(sockets=[listener])
+
+
+if __name__ == "__main__":
+    typer.run(serve)

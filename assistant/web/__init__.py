@@ -1,0 +1,1 @@
+"""The web pages: the customer chat and what it is made of."""

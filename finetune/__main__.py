@@ -1,0 +1,206 @@
+"""The command line of `finetune`; puts its parts together with the knowledge base's.
+
+Results go to stdout (`--json`: one JSON object and nothing else), logs to stderr. Exit 0 done,
+1 failed with one line on stderr, 2 wrong usage.
+"""
+
+# The training modules are imported where they are used: torch takes seconds, and neither `prepare`
+# nor `--help` needs it.
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from finetune.errors import FinetuneError
+from finetune.registry import Registry
+from finetune.settings import RECIPES, AdapterRecipe, BaseRecipe, load_recipe
+from knowledge.errors import KnowledgeError
+
+log = logging.getLogger("finetune")
+app = typer.Typer(
+    help="Train the assistant's models on a shop's own support dialogues.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+STARTER = Path(__file__).parents[1] / "assistant" / "weights" / "starter"
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+Home = Annotated[Path, typer.Option(envvar="FRONTDESK_HOME", help="Folder that holds all state.")]
+Base = Annotated[str, typer.Option(help="Folder or hub id of the base model.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")]
+Data = Annotated[Path, typer.Option(help="Folder made by `prepare`.")]
+DEFAULT_HOME = Path(".frontdesk")
+
+
+@contextmanager
+def _one_line_on_failure() -> Iterator[None]:
+    try:
+        yield
+    except (FinetuneError, KnowledgeError, OSError, MemoryError, KeyboardInterrupt) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        print(f"error: {reason}", file=sys.stderr)
+        raise typer.Exit(1) from error
+
+
+def _print(result: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(result, ensure_ascii=False))
+        return
+    for key, value in result.items():
+        text = json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else value
+        print(f"{key}: {text}")
+
+
+@app.callback()
+def _logging(
+    quiet: Annotated[bool, typer.Option("--quiet", help="Only warnings.")] = False,
+) -> None:
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.WARNING if quiet else logging.INFO,
+        format="%(asctime)s %(name)s %(message)s",
+        datefmt="%H:%M:%S",
+    )
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+
+
+@app.command()
+def prepare(
+    sources: Annotated[list[Path], typer.Argument(help="Files or folders of .jsonl or .csv.")],
+    out: Annotated[Path, typer.Option(help="Folder for the training sets.")],
+    passages: Annotated[
+        list[Path] | None,
+        typer.Option(help="Documents that the dialogues' passage ids name (file or folder)."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Turn support dialogues into training sets: clean, mask personal data, split."""
+    from finetune.passages import DocumentPassages
+    from finetune.prepare import prepare as run_prepare
+    from knowledge.language import Detector
+
+    with _one_line_on_failure():
+        started, detector = time.monotonic(), Detector()
+        lookup = DocumentPassages.load(passages, detector).lookup if passages else None
+        report = run_prepare(sources, out, detector, lookup)
+        seconds = round(time.monotonic() - started, 1)
+        _print({"out": str(out), **asdict(report), "seconds": seconds}, as_json)
+
+
+@app.command()
+def pretrain(
+    recipe: Annotated[Path, typer.Option(help="YAML file, such as recipes/tiny-base.yaml.")],
+    out: Annotated[Path, typer.Option(help="Folder for the model.")],
+    data: Annotated[
+        list[Path] | None,
+        typer.Option(help="Folder made by `prepare`, or JSON Lines of {text}; may be repeated."),
+    ] = None,
+    resume: Resume = False,
+    home: Home = DEFAULT_HOME,
+    as_json: Json = False,
+) -> None:
+    """Train a small base model from scratch. Data: HOME/training unless given."""
+    from finetune.base import pretrain as run_pretrain
+
+    with _one_line_on_failure():
+        settings = load_recipe(recipe, BaseRecipe)
+        report = run_pretrain(data or [home / "training"], out, settings, resume)
+        _print({"out": str(out), **asdict(report)}, as_json)
+
+
+@app.command()
+def train(
+    data: Data,
+    out: Annotated[Path, typer.Option(help="Folder for the adapter.")],
+    base: Base = str(STARTER),
+    method: Annotated[str | None, typer.Option(help="lora or adalora.")] = None,
+    recipe: Annotated[
+        Path | None, typer.Option(help="YAML file; without, recipes/METHOD.yaml.")
+    ] = None,
+    resume: Resume = False,
+    as_json: Json = False,
+) -> None:
+    """Train an adapter on a 4-bit base."""
+    if method not in {None, "lora", "adalora"}:
+        raise typer.BadParameter("is lora or adalora", param_hint="--method")
+    from finetune.train import train_adapter
+
+    with _one_line_on_failure():
+        settings = load_recipe(recipe or RECIPES / f"{method or 'lora'}.yaml", AdapterRecipe)
+        if method and settings.method != method:
+            raise FinetuneError(f"{recipe} is for {settings.method}, but --method says {method}")
+        manifest = train_adapter(data, out, base, settings, resume)
+        summary = {"base": manifest.base, "method": manifest.method, **manifest.training}
+        _print({"out": str(out), **summary, "adapter_sha256": manifest.adapter_sha256}, as_json)
+
+
+@app.command()
+def evaluate(
+    data: Data,
+    base: Base = str(STARTER),
+    adapter: Annotated[Path | None, typer.Option(help="Folder of an adapter.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Replies to evaluate at most.")] = 200,
+    as_json: Json = False,
+) -> None:
+    """Measure a base or an adapter on the test split; an adapter's scores go into its manifest."""
+    from finetune.evaluate import evaluate as run_evaluate
+    from finetune.examples import supported_by_words
+
+    with _one_line_on_failure():
+        scores = run_evaluate(data, base, adapter, supported_by_words, limit)
+        _print(asdict(scores), as_json)
+
+
+@app.command()
+def adapters(home: Home = DEFAULT_HOME, as_json: Json = False) -> None:
+    """List the promoted adapters and the one that is served."""
+    with _one_line_on_failure():
+        registry = Registry(home)
+        current = registry.current()
+        listed = [
+            {
+                "name": name,
+                "method": m.method,
+                "base": m.base,
+                "created": m.created,
+                "scores": asdict(m.scores.adapter) if m.scores else None,
+            }
+            for name, m in registry.list().items()
+        ]
+        _print({"current": current.name if current else None, "adapters": listed}, as_json)
+
+
+@app.command()
+def promote(
+    adapter: Annotated[Path, typer.Argument(help="Folder of an evaluated adapter.")],
+    home: Home = DEFAULT_HOME,
+    as_json: Json = False,
+) -> None:
+    """Serve an adapter, if it beats its base on the held-out dialogues."""
+    with _one_line_on_failure():
+        _print({"current": Registry(home).promote(adapter)}, as_json)
+
+
+@app.command()
+def rollback(home: Home = DEFAULT_HOME, as_json: Json = False) -> None:
+    """Serve the adapter promoted before, or the bare base."""
+    with _one_line_on_failure():
+        _print({"current": Registry(home).rollback()}, as_json)
+
+
+# The other models' commands (intents, evaluate-intents, reranker, ...) go here.
+
+
+if __name__ == "__main__":
+    app()

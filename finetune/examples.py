@@ -1,0 +1,127 @@
+"""Training examples: one for each of the agent's turns, rendered as serving renders them."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from finetune.prepare import Row
+from finetune.prompt import PromptTemplate, Turn
+from knowledge.segment import content_words, split_sentences
+
+IGNORED = -100  # the label that torch's cross-entropy leaves out
+_STOP = re.compile(r"[.!?。！？]*$")
+# Not part of a name or placeholder; a Chinese character may stand before a number.
+_NUMBER = re.compile(r"(?<![A-Za-z0-9_])[0-9]+(?:[.,:/-][0-9]+)*")
+MARK = re.compile(r"\s*\[\d{1,2}\]")
+SUPPORT_SHARE = 0.6  # of a sentence's content words; below, paraphrase and invention look alike
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A reply with all that the agent knew when it was written."""
+
+    passages: tuple[str, ...]
+    history: tuple[Turn, ...]
+    question: str
+    reply: str
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Token ids of prompt and reply; the first `prompt_tokens` are not learned."""
+
+    ids: tuple[int, ...]
+    prompt_tokens: int
+
+
+def numbers_of(text: str) -> set[str]:
+    """Numbers, amounts and dates as written, thousands separators left out."""
+    found = _NUMBER.findall(unicodedata.normalize("NFKC", text))
+    return {re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", number) for number in found}
+
+
+def supported_by_words(reply: str, passages: Sequence[str]) -> bool:
+    """True when each number stands in the passages and at least 60 % of the content words do."""
+    reply, source = MARK.sub("", reply), "\n".join(passages)
+    words = content_words(reply)
+    if not words:
+        return False
+    known = set(content_words(source))
+    share = sum(word in known for word in words) / len(words)
+    return share >= SUPPORT_SHARE and numbers_of(reply) <= numbers_of(source)
+
+
+def with_marks(reply: str, passages: Sequence[str]) -> str:
+    """The reply with a mark such as [1] in each sentence that a passage supports.
+
+    Agents do not cite; without this the model would never learn to say what it rests on.
+    """
+    lines = []
+    for line in reply.splitlines():
+        sentences = []
+        for sentence in split_sentences(line):
+            if number := _supporting(sentence, passages):
+                sentence = _STOP.sub(rf" [{number}]\g<0>", sentence, count=1)
+            sentences.append(sentence)
+        lines.append(" ".join(sentences))
+    return "\n".join(lines)
+
+
+def _supporting(sentence: str, passages: Sequence[str]) -> int:
+    """Number, from 1, of the passage that shares most words with a sentence it supports; or 0."""
+    words = set(content_words(sentence))
+    if len(words) < 3 and not numbers_of(sentence):  # "Sure, no problem." claims nothing
+        return 0
+    found = [
+        (len(words & set(content_words(passage))), -number)
+        for number, passage in enumerate(passages, start=1)
+        if supported_by_words(sentence, [passage])
+    ]
+    return -max(found)[1] if found else 0
+
+
+def examples_of(rows: Iterable[Row]) -> Iterator[Example]:
+    """An example for each agent's turn that answers a customer's."""
+    for row in rows:
+        for i, turn in enumerate(row.turns):
+            if turn.role == "agent" and i and row.turns[i - 1].role == "customer":
+                reply = with_marks(turn.text, row.passages)
+                yield Example(row.passages, row.turns[: i - 1], row.turns[i - 1].text, reply)
+
+
+def encode(example: Example, tokenizer: Any, template: PromptTemplate, max_tokens: int) -> Encoded:
+    """Prompt and reply in at most max_tokens. A reply takes half of them at most."""
+
+    def ids(text: str) -> list[int]:
+        return list(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    reply = ids(template.reply(example.reply))[: max_tokens // 2]
+    prompt = template.fit(
+        example.passages,
+        example.history,
+        example.question,
+        lambda text: len(ids(text)),
+        max_tokens - len(reply),
+    )
+    start = ids(prompt.text)[-(max_tokens - len(reply)) :]
+    return Encoded((*start, *reply), len(start))
+
+
+def collate(batch: Sequence[Encoded], pad_id: int) -> dict[str, Any]:
+    """Tensors of a batch, padded on the right; labels only where the agent speaks."""
+    width = max(len(row.ids) for row in batch)
+    input_ids = torch.full((len(batch), width), pad_id)
+    mask = torch.zeros((len(batch), width), dtype=torch.long)
+    labels = torch.full((len(batch), width), IGNORED)
+    for i, row in enumerate(batch):
+        size = len(row.ids)
+        input_ids[i, :size] = torch.tensor(row.ids)
+        mask[i, :size] = 1
+        labels[i, row.prompt_tokens : size] = input_ids[i, row.prompt_tokens : size]
+    return {"input_ids": input_ids, "attention_mask": mask, "labels": labels}

@@ -1,0 +1,212 @@
+"""The training loop: transformers' Trainer, with checkpoints from which a run goes on exactly.
+
+A stock checkpoint of a PEFT model holds the adapter as it would be served. For AdaLoRA that is
+already pruned, and the importance scores that decide what is pruned next are not in it, so a
+resumed run would differ. Ours holds every trainable tensor and the allocator's state as well.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import (
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+    set_seed,
+)
+
+from finetune.errors import RecipeError
+from finetune.registry import replace_file
+from finetune.settings import Recipe
+
+log = logging.getLogger(__name__)
+
+_TENSORS, _RANKS, _WHOLE = "trainable.safetensors", "ranks.json", "whole"
+_RUN = "run.json"
+_SCORES = ("ipt", "exp_avg_ipt", "exp_avg_unc")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run did: `first_loss` and `last_loss` are means over the logged stretches."""
+
+    steps: int
+    first_loss: float
+    last_loss: float
+
+
+class _ExactTrainer(Trainer):  # type: ignore[misc]
+    """Saves and loads what an exact resume needs, instead of what serving needs."""
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        folder = Path(str(output_dir or self.args.output_dir))
+        folder.mkdir(parents=True, exist_ok=True)
+        tensors = {name: p.detach().clone() for name, p in _trainable(self.model)}
+        if allocator := _allocator(self.model):
+            for name in _SCORES:
+                scores = getattr(allocator, name)
+                tensors |= {f"{name}/{n}": t.contiguous().clone() for n, t in scores.items()}
+            ranks = allocator.peft_config.rank_pattern
+            (folder / _RANKS).write_text(json.dumps(ranks))
+        save_file(tensors, folder / _TENSORS)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        folder = Path(resume_from_checkpoint)
+        tensors = load_file(folder / _TENSORS)
+        with torch.no_grad():
+            for name, parameter in _trainable(self.model):
+                parameter.copy_(tensors[name])
+        if allocator := _allocator(self.model):
+            for name in _SCORES:
+                start = f"{name}/"
+                found = {n[len(start) :]: t for n, t in tensors.items() if n.startswith(start)}
+                setattr(allocator, name, found)
+            allocator.peft_config.rank_pattern = json.loads((folder / _RANKS).read_text())
+
+
+def _trainable(model: Any) -> Iterator[tuple[str, torch.nn.Parameter]]:
+    return ((name, p) for name, p in model.named_parameters() if p.requires_grad)
+
+
+def _allocator(model: Any) -> Any:
+    """AdaLoRA's rank allocator, or None."""
+    return getattr(getattr(model, "base_model", None), "rankallocator", None)
+
+
+class _Callback(TrainerCallback):  # type: ignore[misc]
+    """Prunes ranks, marks checkpoints as whole, and logs."""
+
+    def __init__(self) -> None:
+        self.losses: list[float] = []
+
+    def on_optimizer_step(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Let AdaLoRA prune; gradients still stand. Steps count from 1, so that the last is met."""
+        model = kwargs["model"]
+        if _allocator(model):
+            model.base_model.update_and_allocate(state.global_step + 1)
+
+    def on_save(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Mark the checkpoint: one without the mark was cut off while it was written."""
+        assert args.output_dir
+        (Path(args.output_dir) / f"checkpoint-{state.global_step}" / _WHOLE).touch()
+
+    def on_log(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Progress on the log, which is stderr; the Trainer's own would go to stdout."""
+        logs = kwargs.get("logs") or {}
+        if "loss" in logs:
+            self.losses.append(float(logs["loss"]))
+            log.info("step %d/%d loss %.4f", state.global_step, state.max_steps, self.losses[-1])
+
+
+def run(
+    model: Any,
+    examples: Sequence[Any],
+    collate: Callable[[Sequence[Any]], dict[str, Any]],
+    recipe: Recipe,
+    total_steps: int,
+    checkpoints: Path,
+    resume: bool,
+) -> Outcome:
+    """Train in place for total_steps, going on from the newest whole checkpoint if `resume`."""
+    arguments = TrainingArguments(
+        output_dir=str(checkpoints),
+        max_steps=total_steps,
+        per_device_train_batch_size=recipe.batch_size,
+        gradient_accumulation_steps=recipe.gradient_accumulation,
+        learning_rate=recipe.learning_rate,
+        lr_scheduler_type="cosine",
+        warmup_steps=recipe.warmup_steps(total_steps),
+        weight_decay=recipe.weight_decay,
+        max_grad_norm=recipe.max_gradient_norm,
+        bf16=recipe.bf16,
+        seed=recipe.seed,
+        data_seed=recipe.seed,
+        save_strategy="steps",
+        save_steps=recipe.checkpoint_steps,
+        save_total_limit=2,
+        logging_steps=max(1, min(20, total_steps // 10)),
+        disable_tqdm=True,
+        report_to="none",
+        remove_unused_columns=False,
+        dataloader_num_workers=0,
+        dataloader_pin_memory=False,
+        use_cpu=not torch.cuda.is_available(),
+    )
+    callback = _Callback()
+    trainer = _ExactTrainer(
+        model=model,
+        args=arguments,
+        train_dataset=_Listed(examples),
+        data_collator=collate,
+        callbacks=[callback],
+    )
+    trainer.remove_callback(PrinterCallback)
+    newest = _newest(checkpoints) if resume else None
+    if newest:
+        log.info("going on from %s", newest)
+    trainer.train(resume_from_checkpoint=str(newest) if newest else None)
+    losses = [float(e["loss"]) for e in trainer.state.log_history if "loss" in e] or [float("nan")]
+    return Outcome(trainer.state.global_step, losses[0], losses[-1])
+
+
+class _Listed(torch.utils.data.Dataset[Any]):
+    """A sequence as torch wants it."""
+
+    def __init__(self, rows: Sequence[Any]) -> None:
+        self.rows = rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> Any:
+        return self.rows[index]
+
+
+def begin(checkpoints: Path, fingerprint: dict[str, Any], recipe: Recipe, resume: bool) -> None:
+    """Seed everything and open the run's folder, empty unless it goes on.
+
+    Raises RecipeError when it was begun with another recipe, data or base.
+    """
+    if recipe.threads:
+        torch.set_num_threads(recipe.threads)
+    set_seed(recipe.seed)
+    written = json.dumps(fingerprint, sort_keys=True)
+    if resume and (checkpoints / _RUN).is_file():
+        if (checkpoints / _RUN).read_text() != written:
+            raise RecipeError(
+                f"{checkpoints} was begun with another recipe, data or base; "
+                "give the same ones, or start anew without --resume"
+            )
+    else:
+        shutil.rmtree(checkpoints, ignore_errors=True)
+        checkpoints.mkdir(parents=True)
+        replace_file(checkpoints / _RUN, written.encode())
+
+
+def _newest(checkpoints: Path) -> Path | None:
+    """The newest checkpoint that was written to its end; cut-off ones are deleted."""
+    whole = []
+    for path in checkpoints.glob("checkpoint-*"):
+        if (path / _WHOLE).is_file():
+            whole.append(path)
+        else:
+            shutil.rmtree(path)
+    return max(whole, key=lambda p: int(p.name.rsplit("-", 1)[1]), default=None)

@@ -1,0 +1,48 @@
+"""Load bases, quantised as they are served."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
+from transformers.utils import logging as transformers_logging
+
+from finetune.errors import BaseModelError
+from finetune.prompt import PromptTemplate
+from finetune.registry import NF4, validate_base
+
+
+def load_base(folder: Path) -> tuple[Any, Any]:
+    """(model in NF4, tokenizer). Raises BaseModelError.
+
+    What NF4 leaves alone (embeddings, norms, output) is float32 on a CPU, bfloat16 on a GPU.
+    """
+    validate_base(folder)
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    gpu = torch.cuda.is_available()
+    dtype = torch.bfloat16 if gpu else torch.float32
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        model: Any = AutoModelForCausalLM.from_pretrained(
+            folder,
+            quantization_config=BitsAndBytesConfig(  # type: ignore[no-untyped-call]
+                **NF4, bnb_4bit_compute_dtype=dtype
+            ),
+            dtype=dtype,
+            device_map={"": torch.cuda.current_device() if gpu else "cpu"},
+            use_safetensors=True,
+        )
+    except Exception as error:  # whatever a library makes of a bad folder
+        raise BaseModelError(f"the base at {folder} cannot be loaded: {error}") from error
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return model, tokenizer
+
+
+def template_for(tokenizer: Any) -> PromptTemplate:
+    """The template that suits a tokenizer."""
+    return PromptTemplate.for_vocabulary(
+        tokenizer.get_vocab(), tokenizer.bos_token or "", tokenizer.all_special_tokens
+    )

@@ -1,0 +1,130 @@
+"""Train a LoRA or AdaLoRA adapter on a 4-bit base (QLoRA, arXiv 2305.14314)."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from dataclasses import asdict
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from peft import AdaLoraConfig, LoraConfig, get_peft_model, prepare_model_for_kbit_training
+
+from finetune.errors import AdapterError, DataError
+from finetune.examples import collate, encode, examples_of
+from finetune.loop import begin, run
+from finetune.models import load_base, template_for
+from finetune.prepare import data_digest, load_rows
+from finetune.registry import (
+    CONFIG,
+    CONFIG_KEYS,
+    MANIFEST,
+    AdapterManifest,
+    adapter_digest,
+    base_digest,
+    resolve_base,
+    validate_adapter,
+)
+from finetune.settings import AdapterRecipe
+
+log = logging.getLogger(__name__)
+
+
+def checkpoints_of(out: Path) -> Path:
+    """Where a run keeps its checkpoints: beside the adapter, whose folder holds nothing else."""
+    return out.with_name(out.name + ".checkpoints")
+
+
+def train_adapter(
+    data: Path, out: Path, base: str | Path, recipe: AdapterRecipe, resume: bool = False
+) -> AdapterManifest:
+    """Train on the prepared folder `data` and write the adapter to `out`, its manifest last.
+
+    With `resume` a run that was cut off goes on and ends with the weights it would have had.
+    Raises FinetuneError: DataError, RecipeError, BaseModelError, AdapterError.
+    """
+    folder = resolve_base(base)
+    if resume and (out / MANIFEST).is_file():
+        return validate_adapter(out, folder)
+    if out.exists() and any(out.iterdir()):
+        raise AdapterError(f"{out} is not empty; give another --out or delete it")
+    examples = list(examples_of(load_rows(data, "train")))
+    if not examples:
+        raise DataError(f"{data} has no training dialogue in which an agent replies")
+    total_steps = recipe.total_steps(len(examples))
+    config = _peft_config(recipe, total_steps)
+    values, data_sha256 = recipe.model_dump(mode="json"), data_digest(data)
+    base_sha256 = base_digest(folder)
+    checkpoints = checkpoints_of(out)
+    fingerprint = {"recipe": values, "data": data_sha256, "base": base_sha256}
+    begin(checkpoints, fingerprint, recipe, resume)
+    model, tokenizer = load_base(folder)
+    template = template_for(tokenizer)
+    encoded = [encode(e, tokenizer, template, recipe.max_tokens) for e in examples]
+    model = prepare_model_for_kbit_training(  # type: ignore[no-untyped-call]
+        model, use_gradient_checkpointing=recipe.gradient_checkpointing
+    )
+    model.config.use_cache = False
+    model = get_peft_model(model, config)
+    trained, _ = model.get_nb_trainable_parameters()
+    log.info("%d examples, %d steps, %d parameters", len(encoded), total_steps, trained)
+    collator = partial(collate, pad_id=tokenizer.pad_token_id)
+    outcome = run(model, encoded, collator, recipe, total_steps, checkpoints, resume)
+    unfinished = _save(model, out)
+    manifest = AdapterManifest(
+        base=str(base),
+        base_sha256=base_sha256,
+        method=recipe.method,
+        data_sha256=data_sha256,
+        adapter_sha256=adapter_digest(unfinished),
+        recipe=values,
+        template=template,
+        training=asdict(outcome) | {"examples": len(encoded), "parameters": trained},
+        created=datetime.now(UTC).isoformat(timespec="milliseconds"),
+    )
+    manifest.write(unfinished)
+    validate_adapter(unfinished, folder)
+    unfinished.replace(out)
+    shutil.rmtree(checkpoints)
+    return manifest
+
+
+def _peft_config(recipe: AdapterRecipe, total_steps: int) -> LoraConfig:
+    """The adapter's shape. Raises RecipeError when AdaLoRA's schedule does not fit the run."""
+    targets = recipe.target_modules
+    shared: dict[str, Any] = {
+        "lora_alpha": recipe.alpha,
+        "lora_dropout": recipe.dropout,
+        "target_modules": targets if isinstance(targets, str) else list(targets),
+        "task_type": "CAUSAL_LM",
+    }
+    if recipe.method == "lora" or recipe.initial_rank is None:
+        return LoraConfig(r=recipe.rank, **shared)
+    tinit, tfinal = recipe.pruning_schedule(total_steps)
+    return AdaLoraConfig(
+        init_r=recipe.initial_rank,
+        target_r=recipe.rank,
+        total_step=total_steps,
+        tinit=tinit,
+        tfinal=tfinal,
+        deltaT=recipe.prune_every,
+        # PEFT adds the regulariser to every forward pass, the Trainer sums them over a step.
+        orth_reg_weight=recipe.orthogonality / recipe.gradient_accumulation,
+        **shared,
+    )
+
+
+def _save(model: Any, out: Path) -> Path:
+    """Weights and configuration in a folder beside out; keys that could name code are left out."""
+    partial_folder = out.with_name(out.name + ".partial")
+    shutil.rmtree(partial_folder, ignore_errors=True)
+    # "auto" would look for the base on the hub, and an adapter holds no embeddings.
+    model.save_pretrained(partial_folder, save_embedding_layers=False)
+    (partial_folder / "README.md").unlink(missing_ok=True)
+    config = json.loads((partial_folder / CONFIG).read_text())
+    kept = {key: config[key] for key in sorted(config) if key in CONFIG_KEYS}
+    (partial_folder / CONFIG).write_text(json.dumps(kept, indent=1))
+    return partial_folder

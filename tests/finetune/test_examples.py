@@ -1,0 +1,89 @@
+"""Training examples and the default support check."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from finetune.examples import (
+    Example,
+    collate,
+    encode,
+    examples_of,
+    supported_by_words,
+    with_marks,
+)
+from finetune.prepare import Row
+from finetune.prompt import PromptTemplate, Turn
+
+PASSAGES = ["Returns: Unworn shoes can be returned within 30 days for £4.95.", "Repairs cost £10."]
+
+
+class CharacterTokenizer:
+    """One token a character."""
+
+    pad_token_id = 0
+
+    def __call__(self, text: str, add_special_tokens: bool = True) -> dict[str, Any]:
+        return {"input_ids": [ord(c) for c in text]}
+
+
+@pytest.mark.parametrize(
+    ("reply", "expected"),
+    [
+        ("Unworn shoes can be returned within 30 days.", True),
+        ("Unworn shoes can be returned within 30 days [1].", True),
+        ("Unworn shoes can be returned within 60 days.", False),
+        ("Unworn shoes can be returned within 3 days.", False),
+        ("Returned shoes cost £4.95.", True),
+        ("Our founder loves elephants.", False),
+        ("", False),
+    ],
+)
+def test_a_reply_is_supported_by_its_numbers_and_words(reply: str, expected: bool) -> None:
+    assert supported_by_words(reply, PASSAGES) is expected
+
+
+def test_a_thousands_separator_does_not_matter() -> None:
+    assert supported_by_words("It costs 1250 pounds", ["The sofa costs 1,250 pounds"])
+
+
+def test_supported_sentences_are_marked_with_their_passage() -> None:
+    reply = "Sure! Shoes can be returned within 30 days. Repairs cost just £10!"
+    assert with_marks(reply, PASSAGES) == (
+        "Sure! Shoes can be returned within 30 days [1]. Repairs cost just £10 [2]!"
+    )
+
+
+def test_chinese_sentences_are_marked_before_their_full_stop() -> None:
+    passages = ["退货政策：未穿过的鞋子可以在30天内退货。"]
+    assert with_marks("鞋子可以在30天内退货。", passages) == "鞋子可以在30天内退货 [1]。"
+
+
+def test_each_reply_to_a_customer_is_an_example() -> None:
+    turns = (
+        Turn("agent", "Welcome"), Turn("customer", "A?"), Turn("agent", "a"),
+        Turn("customer", "B?"), Turn("agent", "b"), Turn("customer", "Bye"),
+    )  # fmt: skip
+    found = list(examples_of([Row("x", "h", "en", "", (), turns)]))
+    assert [(e.question, e.reply, len(e.history)) for e in found] == [
+        ("A?", "a", 1),
+        ("B?", "b", 3),
+    ]
+
+
+def test_only_the_agents_reply_is_learned() -> None:
+    example = Example(("p",), (Turn("customer", "q0"), Turn("agent", "r0")), "q1", "r1")
+    row = encode(example, CharacterTokenizer(), PromptTemplate(), 400)
+    batch = collate([row, row], pad_id=0)
+    learned = batch["input_ids"][0][batch["labels"][0] != -100]
+    assert "".join(map(chr, learned.tolist())) == "r1<|end|>"
+
+
+@pytest.mark.parametrize("limit", [32, 64, 100])
+def test_an_example_never_exceeds_its_budget(limit: int) -> None:
+    example = Example(("p" * 500,), (), "q" * 300, "r" * 300)
+    row = encode(example, CharacterTokenizer(), PromptTemplate(), limit)
+    assert len(row.ids) <= limit
+    assert 0 < row.prompt_tokens < len(row.ids)

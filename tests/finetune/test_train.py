@@ -1,0 +1,191 @@
+"""Real training on a real 4-bit base, at toy size."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from toys import ADALORA, adapter_recipe
+
+from finetune import loop
+from finetune.base import pretrain
+from finetune.errors import AdapterError, BaseModelError, DataError, RecipeError
+from finetune.evaluate import evaluate
+from finetune.examples import supported_by_words
+from finetune.models import load_base
+from finetune.registry import Registry, base_digest, validate_adapter
+from finetune.settings import BaseRecipe
+from finetune.train import checkpoints_of, train_adapter
+
+TOKENS = torch.arange(10, 60)[None]
+
+
+def stop_at(step: int, patch: pytest.MonkeyPatch) -> None:
+    """Make the next run die at a step, as a killed process would."""
+    log = loop._Callback.on_log
+
+    def dying(self: Any, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if state.global_step >= step:
+            raise KeyboardInterrupt
+        log(self, args, state, control, **kwargs)
+
+    patch.setattr(loop._Callback, "on_log", dying)
+
+
+def cut_off(run: Callable[[], Any], step: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        stop_at(step, patch)
+        with pytest.raises(KeyboardInterrupt):
+            run()
+
+
+def test_the_base_is_an_ordinary_model_folder(base: Path) -> None:
+    names = {p.name for p in base.iterdir()}
+    assert {"config.json", "model.safetensors", "tokenizer.json"} <= names
+    model, tokenizer = load_base(base)
+    assert type(model.model.layers[0].mlp.up_proj).__name__ == "Linear4bit"
+    assert model.config.quantization_config.bnb_4bit_use_double_quant
+    assert len(tokenizer("<|customer|>[1] [ORDER_1]", add_special_tokens=False)["input_ids"]) == 4
+    assert tokenizer.decode(tokenizer("退货 £4.95", add_special_tokens=False)["input_ids"]) == (
+        "退货 £4.95"
+    )
+
+
+def test_pretraining_resumes_to_the_same_weights(
+    data: Path, base_recipe: BaseRecipe, tmp_path: Path
+) -> None:
+    recipe = base_recipe.model_copy(update={"checkpoint_steps": 4})
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    pretrain([data], whole, recipe)
+    cut_off(lambda: pretrain([data], cut, recipe), step=6)
+    assert not cut.exists()
+    pretrain([data], cut, recipe, resume=True)
+    assert base_digest(cut) == base_digest(whole)
+
+
+def test_pretraining_never_overwrites(base: Path, data: Path, base_recipe: BaseRecipe) -> None:
+    with pytest.raises(BaseModelError, match="not empty"):
+        pretrain([data], base, base_recipe)
+
+
+def test_plain_documents_can_be_pretrained_on(tmp_path: Path, base_recipe: BaseRecipe) -> None:
+    source = tmp_path / "docs.jsonl"
+    source.write_text(json.dumps({"text": "Returns take 30 days. " * 50}) + "\n")
+    recipe = base_recipe.model_copy(update={"max_steps": 1})
+    assert pretrain([source], tmp_path / "base", recipe).training.steps == 1
+    source.write_text("{}\n")
+    with pytest.raises(DataError, match="JSON Lines"):
+        pretrain([source], tmp_path / "other", recipe)
+
+
+@pytest.mark.parametrize("method", ["lora", "adalora"])
+def test_training_lowers_the_loss(method: str, request: pytest.FixtureRequest) -> None:
+    manifest = validate_adapter(request.getfixturevalue(method))
+    assert manifest.method == method
+    assert manifest.training["last_loss"] < manifest.training["first_loss"] - 0.1
+
+
+def test_adalora_prunes_to_its_target(adalora: Path) -> None:
+    config = json.loads((adalora / "adapter_config.json").read_text())
+    left = [sum(kept) for kept in config["rank_pattern"].values()]
+    assert sum(left) == 3 * len(left)
+    assert len(set(left)) > 1  # by importance, not evenly
+
+
+@pytest.mark.parametrize("changes", [{}, ADALORA], ids=["lora", "adalora"])
+def test_a_resumed_run_ends_with_identical_weights(
+    changes: dict[str, Any], data: Path, base: Path, tmp_path: Path
+) -> None:
+    recipe = adapter_recipe(**changes, max_steps=10)
+    whole = train_adapter(data, tmp_path / "whole", base, recipe)
+    cut_off(lambda: train_adapter(data, tmp_path / "cut", base, recipe), step=6)
+    checkpoints = checkpoints_of(tmp_path / "cut")
+    torn = checkpoints / "checkpoint-5"  # one that was being written when the process died
+    torn.mkdir()
+    resumed = train_adapter(data, tmp_path / "cut", base, recipe, resume=True)
+    assert resumed.adapter_sha256 == whole.adapter_sha256
+    assert not checkpoints.exists()
+
+
+def test_resuming_a_finished_run_returns_it(lora: Path, data: Path, base: Path) -> None:
+    recipe = adapter_recipe(max_steps=30)
+    before = validate_adapter(lora)
+    assert train_adapter(data, lora, base, recipe, resume=True) == before
+
+
+def test_resuming_with_another_recipe_is_refused(data: Path, base: Path, tmp_path: Path) -> None:
+    out = tmp_path / "a"
+    cut_off(lambda: train_adapter(data, out, base, adapter_recipe()), step=5)
+    with pytest.raises(RecipeError, match="another recipe"):
+        train_adapter(data, out, base, adapter_recipe(rank=2), resume=True)
+
+
+def test_training_never_overwrites(lora: Path, data: Path, base: Path) -> None:
+    with pytest.raises(AdapterError, match="not empty"):
+        train_adapter(data, lora, base, adapter_recipe())
+
+
+def test_an_impossible_adalora_schedule_is_refused_before_the_base_is_loaded(
+    data: Path, base: Path, tmp_path: Path
+) -> None:
+    recipe = adapter_recipe(**{**ADALORA, "prune_every": 50}, max_steps=None)
+    with pytest.raises(RecipeError, match="cannot prune in a run of 13 steps"):
+        train_adapter(data, tmp_path / "a", base, recipe)
+    assert not checkpoints_of(tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize("method", ["lora", "adalora"])
+def test_an_adapter_loads_through_the_registry_and_changes_the_logits(
+    method: str, request: pytest.FixtureRequest, base: Path, data: Path, tmp_path: Path
+) -> None:
+    from peft import PeftModel
+
+    source = tmp_path / method
+    shutil.copytree(request.getfixturevalue(method), source)
+    scores = evaluate(data, base, source, supported_by_words, limit=4, max_new_tokens=8)
+    registry = Registry(tmp_path / "home")
+    registry.promote(source)
+    folder = registry.current()
+    assert folder is not None
+    card = validate_adapter(folder, base).scores
+    assert card is not None
+    assert card.adapter == scores
+    assert scores.perplexity < card.base.perplexity
+    model = PeftModel.from_pretrained(load_base(base)[0], folder).eval()
+    with torch.inference_mode():
+        ours = model(input_ids=TOKENS).logits
+        with model.disable_adapter():
+            bare = model(input_ids=TOKENS).logits
+    assert (ours - bare).abs().max() > 0.01
+
+
+def test_evaluating_the_base_alone_gives_the_scores_in_the_card(
+    base: Path, data: Path, lora: Path, tmp_path: Path
+) -> None:
+    source = tmp_path / "lora"
+    shutil.copytree(lora, source)
+    evaluate(data, base, source, supported_by_words, limit=4, max_new_tokens=8)
+    card = validate_adapter(source).scores
+    alone = evaluate(data, base, None, supported_by_words, limit=4, max_tokens=96, max_new_tokens=8)
+    assert card is not None
+    assert math.isclose(alone.perplexity, card.base.perplexity, rel_tol=0.02)
+    assert alone.n == 4
+    assert 0 <= alone.rouge_l <= 1
+
+
+def test_support_is_judged_by_the_callable_given(base: Path, data: Path) -> None:
+    seen: list[tuple[str, int]] = []
+
+    def always(reply: str, passages: Any) -> bool:
+        seen.append((reply, len(passages)))
+        return True
+
+    scores = evaluate(data, base, None, always, limit=3, max_new_tokens=4)
+    assert scores.supported == 1.0
+    assert [count for _, count in seen] == [1, 1, 1]
