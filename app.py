@@ -15,28 +15,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from fastapi import FastAPI
+from fastapi.responses import JSONResponse
 
 from assistant.errors import AssistantError
 from assistant.settings import Settings, load_settings
 from knowledge.errors import KnowledgeError
 
 if TYPE_CHECKING:
-    from fastapi import FastAPI
-
     from assistant.service import ChatService
 
 # Gradio reports use, and looks for a newer version, unless it is told not to before its import.
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
 log = logging.getLogger("frontdesk")
+# Typer's own tracebacks print local variables, passwords among them.
+main = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 _FAVICON = Path(__file__).parent / "assistant" / "web" / "favicon.svg"
 
 
 def create_app(settings: Settings, service: ChatService) -> FastAPI:
     """The web application over a chat service; it warms the models up when it starts."""
+    # Gradio takes seconds to import: not before the settings and the port are known to be good.
     import gradio as gr
-    from fastapi import FastAPI
-    from fastapi.responses import JSONResponse
 
     from assistant.web.chat import build_chat, head, theme
     from assistant.web.guard import Guard
@@ -50,7 +51,8 @@ def create_app(settings: Settings, service: ChatService) -> FastAPI:
         yield
         service.conversations.close()
 
-    app = FastAPI(title="Frontdesk", lifespan=lifespan)
+    # FastAPI's documentation pages load their scripts from elsewhere; /openapi.json stays.
+    app = FastAPI(title="Frontdesk", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.add_middleware(Guard)
 
     @app.get("/health/live")
@@ -108,6 +110,7 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
+@main.command()
 def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.", min=0, max=65535)] = 7860,
@@ -116,7 +119,7 @@ def serve(
 ) -> None:
     """Serve the customer chat, the staff's pages and the health checks."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    for noisy in ("httpx", "chromadb"):
+    for noisy in ("httpx", "chromadb", "bm25s"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     try:
         settings = load_settings(config, home=home)
@@ -129,6 +132,8 @@ def serve(
         raise typer.Exit(1) from error
     import uvicorn
 
+    # From here on a connection waits instead of being refused, so the address is true when shown.
+    listener.listen(1024)
     name = f"[{host}]" if ":" in host else host
     typer.echo(f"Frontdesk answers at http://{name}:{listener.getsockname()[1]}", err=True)
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
@@ -136,4 +141,4 @@ def serve(
 
 
 if __name__ == "__main__":
-    typer.run(serve)
+    main()

@@ -35,6 +35,7 @@ _SURE = 0.55
 _SURE_SHORT = 0.8
 _AGREED = 0.6  # two detectors naming the same language are sure enough for a whole sentence
 _SHORT_LETTERS = 12
+_ENOUGH = 800  # characters that settle the language; detectors take seconds over 100 kB
 # Detectors take "hello" or "ok thanks" for anything; function and greeting words are safer.
 _TELLTALE_EN = frozenset(
     """the is my what how can you where do does i to of and when it are not have your for a please
@@ -77,6 +78,7 @@ class Detector:
 
         Abstains (language "") when neither text nor conversation tells.
         """
+        text = text[:_ENOUGH]
         if script := _script(text):
             return script
         plain = _NEUTRAL.sub(" ", text).strip()
@@ -91,7 +93,7 @@ class Detector:
 
     def of_document(self, text: str) -> str:
         """Language of a whole document, or "" when it cannot be told."""
-        found = self.detect(text[:4000])
+        found = self.detect(text)
         return found.language if found.confidence >= _SURE_SHORT else ""
 
     def _latin(self, plain: str) -> Detection:

@@ -13,7 +13,8 @@ jieba.setLogLevel(logging.WARNING)
 
 _CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _CJK_RUN = re.compile(f"[{_CJK}]+")
-_WORD = re.compile(rf"[{_CJK}]+|[^\W_]+(?:['’.,][^\W_]+)*", re.UNICODE)
+_LETTER = rf"(?![{_CJK}])[^\W_]"
+_WORD = re.compile(rf"[{_CJK}]+|(?:{_LETTER})+(?:['’.,](?:{_LETTER})+)*")
 _ABBREVIATION = re.compile(
     r"(?:\b(?:e\.g|i\.e|etc|approx|incl|excl|max|min|no|vs|mr|mrs|ms|dr|st|ca|bzw|z\.b)|\b[a-z])\.$",
     re.IGNORECASE,

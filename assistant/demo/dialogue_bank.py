@@ -22,6 +22,7 @@ RESOLUTIONS = frozenset(
     {"resolved", "handed_over", "unresolved", "refunded", "wrong_answer_corrected", "abandoned"}
 )
 ROLES = ("customer", "agent")
+NEEDS = ("none", "customer", "product", "order")
 _SYMBOL = re.compile(r"\{(\$?)([a-z0-9_]+)(?:([+*-])([\d.]+))?\}")
 _CHOICE = re.compile(r"\[([^\[\]]*)\]")
 _TIDY = (
@@ -101,13 +102,15 @@ def _scenario(source: str, row: Mapping[str, Any]) -> Scenario:
         raise BankError(f"{name}: {sure} to {len(roles)} turns, not 3 to 14")
     if row["resolution"] not in RESOLUTIONS:
         raise BankError(f"{name}: unknown resolution {row['resolution']}")
+    if (needs := row.get("needs", "none")) not in NEEDS:
+        raise BankError(f"{name}: unknown needs {needs}")
     after = row.get("after")
     where = {k: v if isinstance(v, list) else [v] for k, v in (row.get("where") or {}).items()}
     return Scenario(
         source,
         row["intent"],
         float(row.get("weight", 1)),
-        row.get("needs", "none"),
+        needs,
         where,
         (str(after[0]), int(after[1]), int(after[2])) if after else None,
         tuple(row.get("passages") or ()),

@@ -35,9 +35,9 @@ def languages() -> list[str]:
     return sorted(p.stem for p in _FOLDER.glob("*.yaml"))
 
 
-def say(key: str, language: str, **values: str) -> str:
-    """The phrase for key with values filled in. Raises KeyError for an unknown key."""
-    return _phrases(language)[key].format(**values)
+def say(key: str, spoken: str, /, **values: str) -> str:
+    """The phrase for key in the language spoken, with values filled in. Raises KeyError."""
+    return _phrases(spoken)[key].format(**values)
 
 
 def language_name(language: str, spoken: str) -> str:

@@ -7,6 +7,7 @@ id and the language. What a session remembers (`Seen`) only spares work: lost, i
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass, replace
@@ -23,6 +24,7 @@ from assistant.web import transcript
 from assistant.web.texts import languages, preferred, texts
 from assistant.web.turns import Turn, Turns
 
+log = logging.getLogger(__name__)
 _FOLDER = Path(__file__).parent
 # How often the page asks for news: while the bot speaks, and while a person is expected.
 _IDLE_SECONDS, _WAITING_SECONDS = 5.0, 2.0
@@ -131,6 +133,9 @@ class ChatPage:
         except InputError:
             yield await asyncio.to_thread(self._whole, replace(memory, conversation=""))
             return
+        except Exception:
+            # The message is stored: the page offers to send it again.
+            log.exception("a message was not answered")
         yield await asyncio.to_thread(self._now, memory)
 
     def _press(self, memory: Memory, detail: dict[str, Any]) -> Screen:

@@ -149,7 +149,10 @@ class Desk:
             parts["queue"] = _queue(words, rows, opened, session.name)
         if acted or now.thread != seen.thread:
             notice = notice or Notice()
-            parts["thread"] = render("thread.html", messages=shown, notice=notice, **common)
+            row = self._row(conversation) if conversation else None
+            parts["thread"] = render(
+                "thread.html", messages=shown, row=row, notice=notice, **common
+            )
         if draft or now.composer != seen.composer:
             parts["composer"] = render("reply.html", suggestion=suggestion, draft=draft, **common)
         return Screen(**parts) if acted or now != seen else Screen()

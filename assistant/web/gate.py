@@ -15,7 +15,8 @@ from assistant.web.guard import is_open
 from assistant.web.staff_html import render, staff_texts
 
 AREAS: Mapping[str, Role] = {"/desk": "agent", "/operator": "operator"}
-_FORMS = ("/login", "/logout", "/staff")
+# Log-in, log-out and language: open to all, and served by the gate itself.
+_ENTRANCE = ("/login", "/logout", "/staff")
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 # A page with our own style only: nothing is loaded, run, framed, or sent elsewhere.
 PAGE_POLICY = (
@@ -25,23 +26,26 @@ PAGE_POLICY = (
 
 
 class Gate:
-    """ASGI middleware around the whole application; it minds only the staff's paths."""
+    """ASGI middleware around the whole application; it minds only the staff's paths.
 
-    def __init__(self, app: ASGIApp, sessions: Sessions) -> None:
+    `entrance` serves the log-in, so that nothing else in the application need know of it.
+    """
+
+    def __init__(self, app: ASGIApp, sessions: Sessions, entrance: ASGIApp) -> None:
         self.app = app
         self.sessions = sessions
+        self.entrance = entrance
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on with its session in `request.state.staff`, or refuse it."""
-        area = _area(scope.get("path", ""), (*AREAS, *_FORMS))
+        area = _area(scope.get("path", ""), (*AREAS, *_ENTRANCE))
         if not area or scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
         request = HTTPConnection(scope)
         session = self.sessions.read(request.cookies)
-        target = self.app
-        if refusal := self._refusal(request, area, session):
-            target = refusal
+        inside = self.entrance if area in _ENTRANCE else self.app
+        target = self._refusal(request, area, session) or inside
         scope.setdefault("state", {})["staff"] = session
         await target(scope, receive, _with_headers(send))
 

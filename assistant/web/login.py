@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Mapping
 from urllib.parse import parse_qsl
 
-from fastapi import APIRouter, Request
+from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 from starlette.responses import Response
 
@@ -25,9 +25,9 @@ _MAX_FORM_BYTES = 4096
 _MAX_NAME = 40
 
 
-def login_routes(passwords: Passwords, sessions: Sessions) -> APIRouter:
-    """The routes /login, /logout and /staff/language."""
-    routes = APIRouter(include_in_schema=False)
+def login_app(passwords: Passwords, sessions: Sessions) -> FastAPI:
+    """An application with the routes /login, /logout and /staff/language, and no others."""
+    routes = FastAPI(openapi_url=None)
     lockout = Lockout()
 
     @routes.get("/login")
@@ -113,7 +113,7 @@ def _form(
     page = render(
         "login.html",
         words=staff_texts(language),
-        role=values.get("role", ""),
+        role="operator" if values.get("role") == "operator" else "agent",
         name=clean_name(values.get("name", "")),
         problem=problem,
         minutes=minutes,

@@ -30,7 +30,7 @@ def staff_languages() -> tuple[str, ...]:
 def staff_texts(language: str) -> Words:
     """The words in a language; an unknown one gets the default's."""
     code = language if language in staff_languages() else DEFAULT
-    values = yaml.safe_load((_TEXTS / f"{code}.yaml").read_text(encoding="utf-8"))
+    values: dict[str, str] = yaml.safe_load((_TEXTS / f"{code}.yaml").read_text(encoding="utf-8"))
     return {"code": code} | values
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from assistant.conversations import Conversation, StoredMessage
 from assistant.web.passages import Source, sources_of
@@ -16,6 +18,10 @@ from assistant.web.texts import Texts
 from assistant.web.turns import Turn
 
 _TEMPLATES = Path(__file__).parent / "templates"
+# What the shop's documents are written with; links become their words, pictures their names.
+_LINK = re.compile(r"!?\[([^\]\n]*)\]\([^)\s]*\)")
+_STRONG = re.compile(r"\*\*([^*\n]+)\*\*")
+_BULLET = re.compile(r"^\s*[-*] ", re.MULTILINE)
 Verdicts = Mapping[int, tuple[bool, str]]
 
 
@@ -138,15 +144,24 @@ def _speaker(words: Texts, conversation: Conversation | None) -> dict[str, str]:
     return {"state": state, "agent": agent}
 
 
+def formatted(text: str) -> Markup:
+    """Text of the shop's documents: escaped, with bold and bullets, nothing else of markdown."""
+    safe = _LINK.sub(r"\1", str(escape(text)))
+    safe = _STRONG.sub(r"<strong>\1</strong>", safe).replace("**", "")
+    return Markup(_BULLET.sub("• ", safe))
+
+
 @lru_cache(maxsize=1)
 def _environment() -> Environment:
-    return Environment(
+    environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["formatted"] = formatted
+    return environment
 
 
 def _render(template: str, **values: Any) -> str:

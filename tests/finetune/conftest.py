@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from toys import ADALORA, adapter_recipe, shop_history, write_lines
 
 from finetune.prepare import prepare
 from finetune.settings import BaseRecipe
 from knowledge.language import Detector
+from tests.finetune.toys import ADALORA, adapter_recipe, shop_history, write_lines
 
 
 @pytest.fixture(scope="session")

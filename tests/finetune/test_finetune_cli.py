@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from toys import shop_history, write_lines
 from typer.testing import CliRunner, Result
 
 from finetune.__main__ import app
+from tests.finetune.toys import shop_history, write_lines
 
 
 def call(*words: Any) -> Result:

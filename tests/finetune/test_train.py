@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 import torch
-from toys import ADALORA, adapter_recipe
 
 from finetune import loop
 from finetune.base import pretrain
@@ -22,6 +21,7 @@ from finetune.models import load_base
 from finetune.registry import Registry, base_digest, validate_adapter
 from finetune.settings import BaseRecipe
 from finetune.train import checkpoints_of, train_adapter
+from tests.finetune.toys import ADALORA, adapter_recipe
 
 TOKENS = torch.arange(10, 60)[None]
 

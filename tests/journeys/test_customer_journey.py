@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 DOCUMENTS = ROOT / "assistant" / "demo" / "shop" / "documents"
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
-ENGLISH, CHINESE = "How long do I have to return something?", "收到的商品有破损怎么办？"
+ENGLISH, CHINESE = "How do I use a promo code?", "春节期间发货吗？"
 
 
 class Server:
@@ -63,7 +63,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home with the demo shop's knowledge base."""
     folder = tmp_path_factory.mktemp("home")
     command = [sys.executable, "-m", "knowledge", "refresh", str(DOCUMENTS), "--home", str(folder)]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
     return folder
 
 
@@ -121,8 +122,8 @@ def open_page(browser: Browser, server: Server) -> Iterator[OpenPage]:
 
 @pytest.fixture
 def shoot(tmp_path: Path) -> Callable[[Page, str], None]:
-    """Keeps a screenshot, in FRONTDESK_TEST_SHOTS if it is set."""
-    folder = Path(os.environ.get("FRONTDESK_TEST_SHOTS") or tmp_path)
+    """Keeps a screenshot, in JOURNEY_SHOTS if it is set."""
+    folder = Path(os.environ.get("JOURNEY_SHOTS") or tmp_path)
     folder.mkdir(parents=True, exist_ok=True)
 
     def keep(page: Page, name: str) -> None:

@@ -50,3 +50,7 @@ def test_mixed_text_is_cjk_when_a_third_is():
 def test_any_text_can_be_segmented(text):
     search_terms(text)
     assert all(sentence.strip() for sentence in split_sentences(text))
+
+
+def test_digits_do_not_swallow_the_chinese_words_behind_them():
+    assert {"30", "退货"} <= set(content_words("30天内可以退货"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ import jieba
 import pytest
 
 from assistant.demo.catalogue import Product, load_catalogue
-from assistant.demo.dialogue_bank import RESOLUTIONS, BankError, load_bank
+from assistant.demo.dialogue_bank import RESOLUTIONS, BankError, Expander, load_bank
 from assistant.demo.dialogues import AGENTS, BANKS, Dialogue, generate_dialogues
 from assistant.demo.order_records import ShopRecords
 from assistant.demo.orders import generate_shop
@@ -170,3 +171,9 @@ def test_a_faulty_bank_is_refused_with_the_name_of_its_file(
     (tmp_path / "bank.yaml").write_text(f"scenarios: [{scenario}]", encoding="utf-8")
     with pytest.raises(BankError, match=rf"bank\.yaml.*{complaint}"):
         load_bank(tmp_path)
+
+
+def test_a_slot_that_the_records_cannot_fill_is_refused_with_the_name_of_the_file() -> None:
+    expander = Expander(load_bank(BANKS / "en" / "test"), random.Random(1))
+    with pytest.raises(BankError, match=r"parcels\.yaml.*\{\$order_id\}"):
+        expander.expand("order {$order_id}", "parcels.yaml", {})

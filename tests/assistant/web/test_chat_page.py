@@ -34,6 +34,7 @@ from assistant.web.chat import ChatPage, Memory, Screen
 from assistant.web.guard import is_open
 from assistant.web.passages import marked_lines, web_address
 from assistant.web.texts import languages, preferred, texts
+from assistant.web.transcript import formatted
 
 RETURNS = "Welcome.\nYou may return an item within 28 days.\n- Earrings cannot be returned."
 EVIL = "<img src=x onerror=alert(1)> ${alert(2)} {{value}} `x`"
@@ -198,6 +199,11 @@ def test_a_source_links_only_to_the_web() -> None:
     assert web_address("https://shop.example/a") == "https://shop.example/a"
     for address in ("javascript:alert(1)", "data:text/html,x", "//evil.example", "file:///etc"):
         assert web_address(address) == ""
+
+
+def test_of_markdown_only_bold_and_bullets_are_shown() -> None:
+    shown = formatted("- **48 hours** [here](javascript:x) ![dot](https://x.example/p.png) <i>**")
+    assert shown == "• <strong>48 hours</strong> here dot &lt;i&gt;"
 
 
 def test_a_quote_is_marked_across_lines_and_bullets() -> None:

@@ -1,0 +1,200 @@
+// Behaviour of the staff's pages. Gradio runs this for each part (`element` is the part, `trigger`
+// sends an event to Python); all HTML is made by the server.
+const act = (detail) => trigger("act", detail);
+
+element.addEventListener("click", (event) => {
+  const inserter = event.target.closest("[data-insert]");
+  if (inserter) return window.frontdeskStaff.insert(inserter.dataset.insert);
+  const button = event.target.closest("button[data-act]");
+  if (!button || (button.dataset.sure && !confirm(button.dataset.sure))) return;
+  const { sure, ...detail } = button.dataset;
+  act(detail);
+});
+
+element.addEventListener("submit", (event) => {
+  const form = event.target.closest("form[data-act]");
+  if (!form) return; // log-out and language are ordinary forms
+  event.preventDefault();
+  const field = form.elements.value;
+  const value = field.value.trim();
+  if (!value) return;
+  act({ ...form.dataset, value });
+  field.value = "";
+  window.frontdeskStaff.keepDraft(form.dataset.id, "");
+});
+
+// A Chinese input method confirms a word with Enter: that must not send the message.
+element.addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
+  if (event.target.id !== "sd-text") return;
+  event.preventDefault();
+  event.target.form.requestSubmit();
+});
+
+element.addEventListener("input", (event) => {
+  if (event.target.id === "sd-text") {
+    window.frontdeskStaff.keepDraft(event.target.form.dataset.id, event.target.value);
+  }
+});
+
+element.addEventListener("change", (event) => {
+  if (event.target.id === "sd-files") window.frontdeskStaff.upload(event.target, act);
+});
+element.addEventListener("dragover", (event) => {
+  if (event.target.closest(".sd-drop")) event.preventDefault();
+});
+element.addEventListener("drop", (event) => {
+  const zone = event.target.closest(".sd-drop");
+  if (!zone) return;
+  event.preventDefault();
+  const field = zone.querySelector("input[type=file]");
+  field.files = event.dataTransfer.files;
+  window.frontdeskStaff.upload(field, act);
+});
+
+window.frontdeskStaff ??= (() => {
+  const part = (id) => document.getElementById(id);
+  // The page's language, in the form of it that the browser prefers (en-GB tells times by 24 h).
+  const language = () => {
+    const code = document.documentElement.lang || "en";
+    return navigator.languages.find((own) => own.split("-")[0] === code) ?? code;
+  };
+
+  // A session that is over sends the page to the log-in, instead of failing at every poll.
+  const fetchBefore = window.fetch;
+  window.fetch = async (...request) => {
+    const response = await fetchBefore(...request);
+    if (response.status === 401) location.reload();
+    return response;
+  };
+
+  // Drafts live as long as the tab, one a conversation.
+  const drafts = new Map();
+  const keepDraft = (id, text) => drafts.set(id, text);
+  const insert = (id) => {
+    const field = part("sd-text");
+    field.value = [field.value.trim(), part(id).textContent.trim()].filter(Boolean).join("\n");
+    keepDraft(field.form.dataset.id, field.value);
+    field.focus();
+  };
+
+  const UNITS = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
+  const duration = (seconds) => {
+    const [unit, size] = UNITS.find(([, size]) => seconds >= size) ?? UNITS[3];
+    const style = { style: "unit", unit, unitDisplay: "short" };
+    return new Intl.NumberFormat(language(), style).format(Math.max(0, Math.floor(seconds / size)));
+  };
+  const moment = (seconds) => {
+    const date = new Date(seconds * 1000);
+    const today = date.toDateString() === new Date().toDateString();
+    const style = today ? { timeStyle: "short" } : { dateStyle: "medium", timeStyle: "short" };
+    return new Intl.DateTimeFormat(language(), style).format(date);
+  };
+  const write = (node, text) => {
+    if (node.textContent !== text) node.textContent = text;
+  };
+  const tellTimes = () => {
+    for (const node of document.querySelectorAll("time[data-at]")) write(node, moment(+node.dataset.at));
+    for (const node of document.querySelectorAll("time[data-since]")) {
+      write(node, duration(Date.now() / 1000 - node.dataset.since));
+    }
+  };
+  setInterval(tellTimes, 5000);
+
+  // A part that is made anew keeps what was opened in it, the focus, and its place.
+  const opened = new Map();
+  document.addEventListener("toggle", ({ target }) => {
+    if (target.id && target.tagName === "DETAILS") opened.set(target.id, target.open);
+  }, true);
+  let focused = "";
+  document.addEventListener("focusin", ({ target }) => {
+    const row = target.closest?.(".sd-row");
+    focused = row ? row.dataset.id : "";
+  });
+
+  // Whoever takes a conversation over wants to write next.
+  let taken = "";
+  document.addEventListener("click", ({ target }) => {
+    const button = target.closest?.('[data-act="take"]');
+    if (button) taken = button.dataset.id;
+  }, true);
+
+  let shown = { conversation: "", messages: 0 };
+  const settle = () => {
+    const bar = document.querySelector(".fd-bar[data-language]");
+    if (bar) {
+      const waiting = +(document.querySelector(".sd-queue")?.dataset.waiting ?? 0);
+      document.documentElement.lang = bar.dataset.language;
+      const title = waiting ? `(${waiting}) ${bar.dataset.title}` : bar.dataset.title;
+      if (document.title !== title) document.title = title;
+    }
+    tellTimes();
+    for (const [id, open] of opened) {
+      const details = part(id);
+      if (details && details.open !== open) details.open = open;
+    }
+    if (focused && document.activeElement === document.body) {
+      document.querySelector(`.sd-row[data-id="${CSS.escape(focused)}"]`)?.focus();
+    }
+    const field = part("sd-text");
+    if (field && !field.value && drafts.get(field.form.dataset.id)) {
+      field.value = drafts.get(field.form.dataset.id);
+    }
+    if (field && field.form.dataset.id === taken) {
+      taken = "";
+      field.focus();
+    }
+    const thread = document.querySelector(".sd-thread");
+    if (!thread) return;
+    const now = { conversation: thread.dataset.id, messages: thread.querySelectorAll(".fd-message").length };
+    if (now.conversation !== shown.conversation || now.messages > shown.messages) {
+      const scroller = thread.closest("#fd-thread");
+      scroller.scrollTop = scroller.scrollHeight;
+    }
+    shown = now;
+  };
+  new MutationObserver(settle).observe(document.body, { childList: true, subtree: true });
+
+  document.addEventListener("keydown", (event) => {
+    if (!["j", "k"].includes(event.key) || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.target.matches("input, textarea, select")) return;
+    const rows = [...document.querySelectorAll(".sd-row")];
+    const current = document.activeElement.closest(".sd-row") ?? document.querySelector(".sd-row[aria-current]");
+    const next = rows[rows.indexOf(current) + (event.key === "j" ? 1 : -1)] ?? current ?? rows[0];
+    next?.focus();
+  });
+
+  // Documents go to our own route as they are, one after the other, each with its progress.
+  const uploadOne = (file, field, line) =>
+    new Promise((resolve) => {
+      const words = field.dataset;
+      const say = (text) => write(line, `${file.name} ${text}`);
+      if (file.size > +words.max) return resolve(say(words.tooLarge));
+      const request = new XMLHttpRequest();
+      request.upload.onprogress = ({ loaded, total }) =>
+        say(`· ${words.working} ${Math.floor((100 * loaded) / (total || 1))} %`);
+      request.onload = () => {
+        if (request.status === 401) return location.reload();
+        const answer = (() => { try { return JSON.parse(request.response); } catch { return {}; } })();
+        if (request.status >= 300) say(`· ${answer.error ?? words.failed}`);
+        else say(`· ${answer.replaced ? words.replaced : words.done}`);
+        resolve();
+      };
+      request.onerror = () => resolve(say(words.failed));
+      request.open("PUT", `/operator/uploads?name=${encodeURIComponent(file.name)}`);
+      request.send(file);
+    });
+  const upload = async (field, act) => {
+    const log = part("sd-uploading");
+    const files = [...field.files];
+    log.replaceChildren();
+    for (const file of files) {
+      const line = log.appendChild(document.createElement("li"));
+      await uploadOne(file, field, line);
+    }
+    field.value = "";
+    act({ act: "look" });
+  };
+
+  return { insert, keepDraft, upload };
+})();

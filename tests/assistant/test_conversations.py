@@ -1,0 +1,83 @@
+import threading
+from pathlib import Path
+
+import pytest
+
+from assistant.conversations import Conversations
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Conversations:
+    return Conversations.in_home(tmp_path)
+
+
+def test_messages_survive_a_restart(tmp_path: Path):
+    store = Conversations.in_home(tmp_path)
+    conversation = store.start("zh")
+    store.add(conversation.id, "customer", "怎么退货?")
+    store.add(conversation.id, "assistant", "七天内可退。", reply={"outcome": "answer"})
+    store.close()
+    again = Conversations.in_home(tmp_path)
+    assert [(m.role, m.text) for m in again.messages(conversation.id)] == [
+        ("customer", "怎么退货?"), ("assistant", "七天内可退。"),
+    ]  # fmt: skip
+    assert again.messages(conversation.id)[1].reply == {"outcome": "answer"}
+
+
+def test_a_message_id_is_stored_once(store: Conversations):
+    conversation = store.start()
+    first = store.add(conversation.id, "customer", "hello", "m1")
+    second = store.add(conversation.id, "customer", "hello again", "m1")
+    assert second.id == first.id
+    assert [m.text for m in store.messages(conversation.id)] == ["hello"]
+
+
+def test_of_several_agents_who_race_one_wins(store: Conversations):
+    conversation = store.start()
+    barrier, winners = threading.Barrier(8), []
+
+    def take(agent: str) -> None:
+        barrier.wait()
+        if store.move(conversation.id, "agent", only_from=("bot", "waiting"), agent=agent):
+            winners.append(agent)
+
+    threads = [threading.Thread(target=take, args=(f"agent{i}",)) for i in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(winners) == 1
+    found = store.get(conversation.id)
+    assert found is not None
+    assert (found.state, found.agent) == ("agent", winners[0])
+
+
+def test_the_queue_shows_the_longest_waiting_first(store: Conversations):
+    first, second, third = store.start(), store.start(), store.start()
+    store.move(second.id, "waiting", only_from=("bot",), reason="asked")
+    store.move(first.id, "waiting", only_from=("bot",), reason="asked")
+    assert [c.id for c in store.queue()] == [second.id, first.id, third.id]
+
+
+def test_many_writers_lose_no_message(store: Conversations):
+    conversation = store.start()
+
+    def write(number: int) -> None:
+        for i in range(10):
+            store.add(conversation.id, "customer", f"{number}-{i}")
+
+    threads = [threading.Thread(target=write, args=(n,)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(store.messages(conversation.id)) == 80
+
+
+def test_a_second_rating_replaces_the_first(store: Conversations):
+    conversation = store.start()
+    message = store.add(conversation.id, "assistant", "30 days.")
+    store.rate(conversation.id, message.id, helpful=False, reason="too long")
+    store.rate(conversation.id, message.id, helpful=True)
+    (rating,) = store.ratings()
+    assert (rating["helpful"], rating["reason"]) == (1, "")
