@@ -46,9 +46,7 @@ def build_assistant(settings: Settings, knowledge: KnowledgeBase | None = None) 
 
 def build_service(settings: Settings, assistant: Assistant | None = None) -> ChatService:
     """The chat service over the store in the settings' home."""
-    return ChatService(
-        assistant or build_assistant(settings), Conversations.in_home(settings.home)
-    )
+    return ChatService(assistant or build_assistant(settings), Conversations.in_home(settings.home))
 
 
 def _router_folder(home: Path) -> Path:

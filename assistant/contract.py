@@ -46,9 +46,17 @@ def trace_of(reply: Reply) -> dict[str, Any]:
     """How the reply came about, for staff only: what was considered, chosen and dropped."""
     return {
         "standalone": reply.standalone,
-        "intents": [[reply.intent.name, reply.intent.confidence], *map(list, reply.intent.alternatives)],
+        "intents": [
+            [reply.intent.name, reply.intent.confidence],
+            *map(list, reply.intent.alternatives),
+        ],
         "considered": [
-            {"evidence_id": e.id, "title": e.title, "relevance": round(e.relevance, 4), "quote": e.quote}
+            {
+                "evidence_id": e.id,
+                "title": e.title,
+                "relevance": round(e.relevance, 4),
+                "quote": e.quote,
+            }
             for e in reply.considered
         ],
         "dropped": [{"text": s.text, "reason": s.reason} for s in reply.dropped],

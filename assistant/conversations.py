@@ -116,6 +116,7 @@ class Conversations:
 
     def __init__(self, url: str) -> None:
         self._engine = _open(url)
+        self._readers = self._engine.execution_options(reads=True)
         try:
             _metadata.create_all(self._engine)
         except SQLAlchemyError as error:
@@ -140,7 +141,7 @@ class Conversations:
 
     def get(self, conversation_id: str) -> Conversation | None:
         """The conversation, or None when there is none with this id."""
-        with self._engine.connect() as connection:
+        with self._readers.connect() as connection:
             query = select(_conversations).where(_conversations.c.id == conversation_id)
             row = connection.execute(query).mappings().first()
         return Conversation(**row) if row else None
@@ -148,7 +149,7 @@ class Conversations:
     def queue(self, states: Sequence[State] = ("waiting", "agent", "bot")) -> list[Conversation]:
         """Conversations in these states, those waiting longest first."""
         rank = {"waiting": 0, "agent": 1, "bot": 2, "closed": 3}
-        with self._engine.connect() as connection:
+        with self._readers.connect() as connection:
             query = select(_conversations).where(_conversations.c.state.in_(states))
             rows = [Conversation(**row) for row in connection.execute(query).mappings()]
         return sorted(rows, key=lambda c: (rank[c.state], c.updated))
@@ -194,9 +195,7 @@ class Conversations:
             "created": now,
         }
         touch = (
-            update(_conversations)
-            .where(_conversations.c.id == conversation_id)
-            .values(updated=now)
+            update(_conversations).where(_conversations.c.id == conversation_id).values(updated=now)
         )
         try:
             with self._engine.begin() as connection:
@@ -227,7 +226,7 @@ class Conversations:
             .where(columns.conversation_id == conversation_id, columns.id > after)
             .order_by(columns.id)
         )  # fmt: skip
-        with self._engine.connect() as connection:
+        with self._readers.connect() as connection:
             rows = connection.execute(query).mappings().all()
         return [
             StoredMessage(**{**row, "reply": json.loads(row["reply"]) if row["reply"] else None})
@@ -249,7 +248,7 @@ class Conversations:
 
     def ratings(self) -> list[dict[str, Any]]:
         """All verdicts, newest first."""
-        with self._engine.connect() as connection:
+        with self._readers.connect() as connection:
             query = select(_ratings).order_by(_ratings.c.id.desc())
             return [dict(row) for row in connection.execute(query).mappings()]
 
@@ -261,7 +260,7 @@ class Conversations:
 
     def audit(self, limit: int = 100) -> list[dict[str, Any]]:
         """The newest entries of the audit log."""
-        with self._engine.connect() as connection:
+        with self._readers.connect() as connection:
             query = select(_audit).order_by(_audit.c.id.desc()).limit(limit)
             return [dict(row) for row in connection.execute(query).mappings()]
 
@@ -276,7 +275,6 @@ def _open(url: str) -> Engine:
 
         @event.listens_for(engine, "connect")
         def _pragmas(connection: Any, _record: Any) -> None:
-            # BEGIN IMMEDIATE below: busy_timeout does not cover a read that turns into a write.
             connection.isolation_level = None
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA busy_timeout=10000")
@@ -284,6 +282,8 @@ def _open(url: str) -> Engine:
 
         @event.listens_for(engine, "begin")
         def _begin(connection: Any) -> None:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            # busy_timeout does not cover a read that turns into a write, so writers say so at once.
+            reads = connection.get_execution_options().get("reads")
+            connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
     return engine

@@ -32,7 +32,10 @@ def normal(text: str) -> str:
 
 def numbers(text: str) -> set[str]:
     """Numbers with thousands separators folded: 1,500 and 1500 are equal."""
-    return {n.replace(",", "").rstrip(".:") for n in _NUMBER.findall(unicodedata.normalize("NFKC", text))}
+    return {
+        n.replace(",", "").rstrip(".:")
+        for n in _NUMBER.findall(unicodedata.normalize("NFKC", text))
+    }
 
 
 class GroundingCheck:

@@ -13,8 +13,10 @@ from knowledge.encoder import Vectors
 Skill = Literal["knowledge", "small_talk", "person"]
 OUT_OF_SCOPE = "out_of_scope"
 UNKNOWN = Intent("unknown", 0.0)
-SMALL_TALK = ("greeting", "thanks", "bot_identity")
-_SKILL_OF: dict[str, Skill] = {name: "small_talk" for name in SMALL_TALK} | {
+_SKILL_OF: dict[str, Skill] = {
+    "greeting": "small_talk",
+    "thanks": "small_talk",
+    "bot_identity": "small_talk",
     "human_agent": "person",
 }
 

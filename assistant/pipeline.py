@@ -1,6 +1,6 @@
 """One turn, from a customer's utterance to a verified reply.
 
-    utterance -> language -> safety -> intent -> skill -> evidence -> draft -> grounding -> outcome
+utterance -> language -> safety -> intent -> skill -> evidence -> draft -> grounding -> outcome
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ from assistant.types import (
 )
 from knowledge.encoder import Encoder
 from knowledge.language import Detector
+from knowledge.segment import is_cjk
 
 log = logging.getLogger(__name__)
 STAGES = ("language", "intent", "retrieval", "generation", "grounding")
@@ -164,7 +165,8 @@ class Assistant:
                     draft = next(drafts, None)
                 if draft is None:
                     break
-                joint = "\n" if draft.starts_line or draft.is_frame else " "
+                space = "" if is_cjk(draft.text) else " "
+                joint = "\n" if draft.starts_line or draft.is_frame else space
                 if draft.is_frame:
                     text += joint + draft.text
                     continue

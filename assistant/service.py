@@ -9,10 +9,10 @@ from assistant import phrases
 from assistant.contract import reply_to_json, trace_of
 from assistant.conversations import Conversation, Conversations, StoredMessage
 from assistant.errors import InputError
+from assistant.intent import UNKNOWN
 from assistant.pipeline import Assistant, Listener, ignore
 from assistant.safety import clean
 from assistant.types import Handoff, Reply, Utterance
-from assistant.intent import UNKNOWN
 
 log = logging.getLogger(__name__)
 

@@ -57,7 +57,8 @@ class KnowledgeSkill:
         self, question: Question, intent: Intent, evidence: Sequence[Evidence]
     ) -> Outcome | None:
         language, best = question.language, evidence[0].relevance if evidence else 0.0
-        off_topic = intent.name == OUT_OF_SCOPE
+        sure = intent.confidence >= self.settings.router_sure
+        off_topic = intent.name == OUT_OF_SCOPE and sure
         needed = _OFF_TOPIC_THRESHOLD if off_topic else self.settings.answer_threshold
         if best >= needed:
             return None
@@ -65,9 +66,7 @@ class KnowledgeSkill:
             text = phrases.say("out_of_scope", language, shop=self.settings.shop_name)
             return Refuse(text, "intent:out_of_scope")
         if best >= self.settings.clarify_threshold:
-            return Clarify(
-                phrases.say("clarify", language), "retrieval:unsure", _choices(evidence)
-            )
+            return Clarify(phrases.say("clarify", language), "retrieval:unsure", _choices(evidence))
         if len(content_words(question.standalone)) <= 1:
             return Clarify(phrases.say("clarify_vague", language), "intent:vague")
         return Handoff(phrases.say("unsupported", language), "retrieval:unsupported")

@@ -1,4 +1,4 @@
-"""Golden questions of the demo shop: retrieval, replies, and an independent check of every sentence.
+"""Golden questions of the demo shop: retrieval, replies, and a check of every sentence.
 
     python -m benchmarks.golden [--home HOME]
 
@@ -20,8 +20,8 @@ from benchmarks.asking import ask, command, document_of, holds_facts, read_jsonl
 
 DEMO = Path(__file__).parent.parent / "assistant" / "demo" / "shop"
 COMMON = frozenset(
-    "a an and are as at be by for from has have if in is it its of on or our that the this to we will"
-    " with you your not no do does can may it's than then there they their".split()
+    "a an and are as at be by for from has have if in is it its of on or our that the this to we"
+    " will with you your not no do does can may it's than then there they their".split()
 )
 
 
@@ -59,7 +59,9 @@ def recall_at_5(home: Path, questions: list[dict[str, Any]]) -> float:
 def is_right(question: dict[str, Any], reply: dict[str, Any]) -> bool:
     """True when the reply cites a right document and holds every fact."""
     cited = {document_of(c["evidence_id"]) for c in reply["citations"]}
-    return bool(cited & set(question["relevant"])) and holds_facts(reply["reply"], question["facts"])
+    return bool(cited & set(question["relevant"])) and holds_facts(
+        reply["reply"], question["facts"]
+    )
 
 
 def measure(home: Path) -> dict[str, Any]:
@@ -72,7 +74,10 @@ def measure(home: Path) -> dict[str, Any]:
     for language in ("en", "zh"):
         asked = [q for q in answerable if q["language"] == language]
         cited = [
-            bool({document_of(c["evidence_id"]) for c in replies[q["id"]]["citations"]} & set(q["relevant"]))
+            bool(
+                {document_of(c["evidence_id"]) for c in replies[q["id"]]["citations"]}
+                & set(q["relevant"])
+            )
             for q in asked
         ]
         right = [is_right(q, replies[q["id"]]) for q in asked]

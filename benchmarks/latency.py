@@ -58,7 +58,8 @@ def main() -> None:
         reference = SentenceTransformer(str(minilm_folder()), device="cpu")
         reference.encode(questions[:5])
         theirs = [_milliseconds(lambda t=t: reference.encode([t])) for t in questions]
-        print(f"sentence-transformers p50 {median(theirs):.2f}; ratio {median(theirs) / median(ours):.1f}")
+        ratio = median(theirs) / median(ours)
+        print(f"sentence-transformers p50 {median(theirs):.2f}; ratio {ratio:.1f}")
 
 
 def _milliseconds(work) -> float:  # type: ignore[no-untyped-def]

@@ -29,7 +29,11 @@ def measure(shop: Path, home: Path) -> dict[str, float]:
         stray += bool(reply["citations"]) and reply["outcome"] != "answer"
         if not question["answerable"]:
             withheld += not answered
-        elif answered and cited & set(question["relevant"]) and holds_facts(reply["reply"], question["facts"]):
+        elif (
+            answered
+            and cited & set(question["relevant"])
+            and holds_facts(reply["reply"], question["facts"])
+        ):
             right += 1
         elif answered:
             wrong += 1

@@ -21,9 +21,12 @@ from typing import Annotated, Any
 
 import typer
 
+from assistant.errors import AssistantError
+from assistant.settings import load_settings
 from finetune.errors import FinetuneError
 from finetune.registry import Registry
 from finetune.settings import RECIPES, AdapterRecipe, BaseRecipe, load_recipe
+from knowledge.encoder import Encoder, load_encoder
 from knowledge.errors import KnowledgeError
 
 log = logging.getLogger("finetune")
@@ -33,6 +36,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+SHOPS = Path(__file__).parent / "shops"
+CALIBRATION = Path(__file__).parents[1] / "benchmarks" / "shops"
 STARTER = Path(__file__).parents[1] / "assistant" / "weights" / "starter"
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
@@ -47,7 +52,7 @@ DEFAULT_HOME = Path(".frontdesk")
 def _one_line_on_failure() -> Iterator[None]:
     try:
         yield
-    except (FinetuneError, KnowledgeError, OSError, MemoryError, KeyboardInterrupt) as error:
+    except (FinetuneError, KnowledgeError, AssistantError, OSError, MemoryError, KeyboardInterrupt) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         print(f"error: {reason}", file=sys.stderr)
         raise typer.Exit(1) from error
@@ -199,7 +204,74 @@ def rollback(home: Home = DEFAULT_HOME, as_json: Json = False) -> None:
         _print({"current": Registry(home).rollback()}, as_json)
 
 
-# The other models' commands (intents, evaluate-intents, reranker, ...) go here.
+@app.command()
+def intents(
+    train_file: Annotated[Path, typer.Argument(help="JSON Lines of {text, intent}.")],
+    out: Annotated[Path, typer.Option(help="Folder for the classifier.")],
+    home: Home = DEFAULT_HOME,
+    as_json: Json = False,
+) -> None:
+    """Train the router's classifier."""
+    from finetune.intents import read_utterances, train_intents
+
+    with _one_line_on_failure():
+        encoder = _encoder(home)
+        texts, labels = read_utterances(train_file)
+        classifier = train_intents(texts, labels, encoder)
+        classifier.save(out)
+        result = {"n": len(texts), "intents": len(classifier.labels)}
+        _print(result | {"temperature": round(classifier.temperature, 4)}, as_json)
+
+
+@app.command("evaluate-intents")
+def evaluate_intents_command(
+    classifier_folder: Annotated[Path, typer.Argument(help="Folder made by `intents`.")],
+    test_file: Annotated[Path, typer.Argument(help="JSON Lines of {text, intent}.")],
+    home: Home = DEFAULT_HOME,
+    as_json: Json = False,
+) -> None:
+    """Measure a classifier on labelled utterances."""
+    from finetune.intents import evaluate_intents, read_utterances
+    from knowledge.classify import TextClassifier
+
+    with _one_line_on_failure():
+        classifier = TextClassifier.load(classifier_folder)
+        texts, labels = read_utterances(test_file)
+        _print(evaluate_intents(classifier, texts, labels, _encoder(home)), as_json)
+
+
+@app.command()
+def reranker(
+    out: Annotated[Path, typer.Option(help="Folder for the adapter and its calibration.")],
+    shops: Annotated[Path, typer.Option(help="Shops to train on.")] = SHOPS,
+    calibration: Annotated[Path, typer.Option(help="Shops to calibrate on.")] = CALIBRATION,
+    start: Annotated[Path | None, typer.Option(help="Adapter to go on from.")] = None,
+    epochs: Annotated[int, typer.Option(min=1)] = 3,
+    home: Home = DEFAULT_HOME,
+    as_json: Json = False,
+) -> None:
+    """Train and calibrate the reranker; public sets are found in FRONTDESK_DATA."""
+    from finetune.reranker import train_reranker
+
+    with _one_line_on_failure():
+        settings = load_settings(home=home)
+        scores = train_reranker(
+            out,
+            shops,
+            calibration,
+            settings.engines,
+            settings.knowledge,
+            data=settings.data,
+            start=start,
+            epochs=epochs,
+            log=log.info,
+        )
+        _print(scores, as_json)
+
+
+def _encoder(home: Path) -> Encoder:
+    settings = load_settings(home=home)
+    return load_encoder(settings.knowledge.encoder, settings.engines, settings.knowledge.threads)
 
 
 if __name__ == "__main__":

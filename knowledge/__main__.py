@@ -97,7 +97,8 @@ def refresh(
 def _print_report(report: RefreshReport) -> None:
     state = "published" if report.published else "not published"
     typer.echo(
-        f"{report.version or 'new version'} {state}: {report.added} added, {report.changed} changed, "
+        f"{report.version or 'new version'} {state}: "
+        f"{report.added} added, {report.changed} changed, "
         f"{report.removed} removed, {report.unchanged} unchanged documents; "
         f"{report.passages} passages; {report.seconds:.1f} s"
     )
@@ -212,7 +213,9 @@ def _read_queries(path: Path, max_bytes: int) -> list[JudgedQuery]:
             for r in rows
         ]  # fmt: skip
     except (ValueError, KeyError, TypeError) as error:
-        raise KnowledgeError(f"{path}: not JSON Lines of {{id, text, relevant}}: {error}") from error
+        raise KnowledgeError(
+            f"{path}: not JSON Lines of {{id, text, relevant}}: {error}"
+        ) from error
     if not judged:
         raise KnowledgeError(f"{path} holds no query")
     return judged

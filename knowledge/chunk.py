@@ -77,9 +77,7 @@ def _bounded(units: list[str], max_words: int) -> Iterator[str]:
             yield from (unit[i : i + step] for i in range(0, len(unit), step))
         else:
             words = unit.split()
-            yield from (
-                " ".join(words[i : i + max_words]) for i in range(0, len(words), max_words)
-            )
+            yield from (" ".join(words[i : i + max_words]) for i in range(0, len(words), max_words))
 
 
 def _pack(units: list[str], max_words: int, overlap: int) -> list[str]:

@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,7 +70,11 @@ class TextClassifier:
     def save(self, folder: Path) -> None:
         """Write weights.safetensors, then manifest.json, whose presence means complete."""
         folder.mkdir(parents=True, exist_ok=True)
-        tensors = {"weights": self.weights.astype(np.float16), "bias": self.bias}
+        # safetensors writes the buffer as it lies in memory, whatever the strides say.
+        tensors: dict[str, NDArray[Any]] = {
+            "weights": np.ascontiguousarray(self.weights, dtype=np.float16),
+            "bias": np.ascontiguousarray(self.bias),
+        }
         save_file(tensors, folder / "weights.safetensors")
         manifest = {
             "labels": self.labels,

@@ -136,7 +136,7 @@ class MiniLM:
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.enable_truncation(MAX_TOKENS)
         self._tokenizer.enable_padding()
-        self._unknown = self._tokenizer.token_to_id("[UNK]")
+        self._unknown = self._tokenizer.token_to_id("[UNK]") or 0
         self._run = _engine(folder, engines / f"{self.name}.onnx", threads)
 
     def embed(self, texts: Sequence[str]) -> Vectors:
@@ -158,7 +158,9 @@ class MiniLM:
 def _folder_digest(folder: Path) -> str:
     weights = folder / "model.safetensors"
     if not weights.is_file():
-        raise EncoderError(f"{folder} holds no model.safetensors; give a sentence-transformers model")
+        raise EncoderError(
+            f"{folder} holds no model.safetensors; give a sentence-transformers model"
+        )
     with weights.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

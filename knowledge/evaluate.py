@@ -49,7 +49,9 @@ def evaluate(
         ranked = ranked_documents(found)
         hits = [i for i, d in enumerate(ranked[:10]) if d in query.relevant]
         recalls = [len(query.relevant & set(ranked[:k])) / len(query.relevant) for k in (1, 5, 10)]
-        rows.append((*recalls, 1 / (hits[0] + 1) if hits else 0.0, ndcg(ranked, query.relevant, 10)))
+        rows.append(
+            (*recalls, 1 / (hits[0] + 1) if hits else 0.0, ndcg(ranked, query.relevant, 10))
+        )
         progress(done, len(judged))
     means = np.mean(rows, axis=0) if rows else np.zeros(5)
     names = ("recall@1", "recall@5", "recall@10", "mrr@10", "ndcg@10")

@@ -26,7 +26,9 @@ _ORDERS = re.compile(
     r"|(?:系统提示词|你现在是一个?不受限)",
     re.IGNORECASE,
 )
-_INVISIBLE = re.compile(r"[\u200b\u2060\u2062-\u2064\ufeff\u202a-\u202e\u2066-\u2069\U000e0000-\U000e007f]")
+_INVISIBLE = re.compile(
+    r"[\u200b\u2060\u2062-\u2064\ufeff\u202a-\u202e\u2066-\u2069\U000e0000-\U000e007f]"
+)
 
 
 def inspect_chunks(chunks: Iterable[Chunk]) -> list[tuple[Finding, str]]:
@@ -34,12 +36,17 @@ def inspect_chunks(chunks: Iterable[Chunk]) -> list[tuple[Finding, str]]:
     found = []
     for chunk in chunks:
         if match := _ORDERS.search(chunk.indexed_text):
-            kind, detail = "instructions", f"text that gives orders to an assistant: {match.group()!r}"
+            kind, detail = (
+                "instructions",
+                f"text that gives orders to an assistant: {match.group()!r}",
+            )
         elif _INVISIBLE.search(chunk.indexed_text):
             kind, detail = "invisible", "characters that a reader cannot see"
         else:
             continue
-        found.append((Finding(kind, "blocking", (chunk.source,), f"{chunk.id}: {detail}"), chunk.id))
+        found.append(
+            (Finding(kind, "blocking", (chunk.source,), f"{chunk.id}: {detail}"), chunk.id)
+        )
     return found
 
 

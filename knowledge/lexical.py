@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence, Set
 
 import bm25s
 import numpy as np
@@ -20,11 +21,8 @@ class LexicalIndex:
         # bm25s cannot index texts without any term at all.
         self._bm25.index([t or ["\x00"] for t in tokens], show_progress=False)
         self._vocabulary = frozenset(term for row in tokens for term in row)
-        documents: dict[str, int] = {}
-        for text in texts:
-            for word in set(content_words(text)):
-                documents[word] = documents.get(word, 0) + 1
-        self._documents = documents
+        self._words = [frozenset(content_words(text)) for text in texts]
+        self._documents = Counter(word for held in self._words for word in held)
         self._count = len(texts)
 
     def best(self, query: str, count: int) -> list[tuple[int, float]]:
@@ -38,16 +36,21 @@ class LexicalIndex:
 
     def weight(self, word: str) -> float:
         """Inverse document frequency; a word no text has weighs as much as the rarest."""
-        held = self._documents.get(word, 0)
+        held = self._documents[word]
         return float(np.log(1 + (self._count - held + 0.5) / (held + 0.5)))
 
-    def knows(self, word: str) -> bool:
-        """True when some text has the word."""
-        return word in self._documents
+    def coverage(self, asked: Collection[str], position: int) -> float:
+        """Share of the asked words, weighted by rarity, that the text at position has, 0 to 1."""
+        return self._share(asked, self._words[position])
 
-    def coverage(self, question_words: Iterable[str], text: str) -> float:
-        """Share of the question's words, weighted by rarity, that stand in text, 0 to 1."""
-        asked = set(question_words)
-        held = set(content_words(text))
+    def coverage_by(self, asked: Collection[str], text: str) -> float:
+        """The same for any text."""
+        return self._share(asked, frozenset(content_words(text)))
+
+    def unknown(self, asked: Collection[str]) -> float:
+        """Share of the asked words, weighted by rarity, that no text has, 0 to 1."""
+        return 1 - self._share(asked, self._documents.keys())
+
+    def _share(self, asked: Collection[str], held: Set[str]) -> float:
         total = sum(self.weight(w) for w in asked)
-        return sum(self.weight(w) for w in asked & held) / total if total else 0.0
+        return sum(self.weight(w) for w in asked if w in held) / total if total else 0.0

@@ -103,7 +103,9 @@ def _csv(path: Path, text: str) -> Iterator[dict[str, Any]]:
     reader = csv.DictReader(io.StringIO(text), strict=True)
     columns = {c.strip().casefold() for c in reader.fieldnames or () if c}
     if not columns & {"text", "answer"}:
-        raise ValueError(f"needs a column `text`, or `question` and `answer`; has {sorted(columns)}")
+        raise ValueError(
+            f"needs a column `text`, or `question` and `answer`; has {sorted(columns)}"
+        )
     for number, raw in enumerate(reader, start=1):
         if None in raw or None in raw.values():
             raise ValueError(f"row {number} has not as many cells as the header")
@@ -139,7 +141,7 @@ _READERS = {
 
 
 def files_of(sources: Iterable[Path]) -> Iterator[Path]:
-    """Files named by sources, folders walked in a fixed order. Raises SourceError if one is missing."""
+    """Files named by sources, folders in a fixed order. Raises SourceError if one is missing."""
     for source in sources:
         if source.is_dir():
             yield from sorted(
@@ -165,7 +167,14 @@ class Loader:
         for path in files_of(sources):
             try:
                 read = list(self._documents(path))
-            except (ValueError, OSError, EOFError, csv.Error, yaml.YAMLError, zstandard.ZstdError) as e:
+            except (
+                ValueError,
+                OSError,
+                EOFError,
+                csv.Error,
+                yaml.YAMLError,
+                zstandard.ZstdError,
+            ) as e:
                 rejected.append(Rejection(str(path), _reason(e)))
                 continue
             for document in read:

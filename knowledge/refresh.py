@@ -77,14 +77,14 @@ class Refresher:
                     "passages": len(served),
                     "changes": changes,
                 }
-                write_version(
-                    self.versions.folder / name, documents, served, vectors, manifest
-                )
+                write_version(self.versions.folder / name, documents, served, vectors, manifest)
                 self.versions.publish(name)
                 self.versions.prune(self.settings.keep_versions)
             if before:
                 before.close()
-        counts = {kind: sum(k == kind for k, _ in changes) for kind in ("added", "changed", "removed")}
+        counts = {
+            kind: sum(k == kind for k, _ in changes) for kind in ("added", "changed", "removed")
+        }
         return RefreshReport(
             version=self.versions.current() if held_back and before else "" if held_back else name,
             **counts,
@@ -123,9 +123,7 @@ class Refresher:
         return np.stack([known[c.embedding_key] for c in chunks])
 
 
-def _changes(
-    before: Sequence[Document], after: Sequence[Document]
-) -> tuple[tuple[str, str], ...]:
+def _changes(before: Sequence[Document], after: Sequence[Document]) -> tuple[tuple[str, str], ...]:
     old = {d.id: d.content_hash for d in before}
     new = {d.id: d.content_hash for d in after}
     return (

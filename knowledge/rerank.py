@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -20,7 +20,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from knowledge.segment import content_words, split_sentences
-from knowledge.store import scope_of
 from knowledge.types import Chunk
 
 if TYPE_CHECKING:
@@ -30,19 +29,29 @@ MAX_WINDOW_SENTENCES = 3
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 # With less than half of its tokens known, the encoder's opinion is noise.
 MIN_KNOWN_SHARE = 0.5
-FEATURES = ("bias", "reader", "coverage", "cosine", "fused", "unknown", "numbers")
+FEATURES = ("bias", "reader", "coverage", "cosine", "bm25", "fused", "unknown", "numbers")
 READ_AT_ONCE = 2
 # A relevance from which the candidates below are not read any more; keeps most turns short.
 SURE = 0.8
+# Which features each of the logistic models sees.
+MODELS: dict[str, frozenset[str]] = {
+    "read": frozenset(FEATURES),
+    "prior": frozenset(FEATURES) - {"reader"},
+    "lexical": frozenset(FEATURES) - {"reader", "cosine"},
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A chunk found for a question; `score` is that of the stage that ranked it last."""
+    """A chunk found for a question; `score` is that of the stage that ranked it last.
+
+    `cosine` is between the question and the chunk, `bm25` is divided by the best one found.
+    """
 
     row: int
     score: float
     cosine: float
+    bm25: float
     chunk: Chunk
     quote: str = ""
     relevance: float = 0.0
@@ -82,26 +91,24 @@ def windows_of(text: str) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Logistic weights over FEATURES, with the reader and without it."""
+    """Logistic weights over FEATURES, one row for each of MODELS."""
 
-    read: tuple[float, ...]
-    lexical: tuple[float, ...]
+    weights: Mapping[str, tuple[float, ...]]
 
     @classmethod
     def load(cls, path: Path) -> Calibration:
         """From the JSON file that `finetune reranker` writes."""
         rows = json.loads(path.read_text())
-        return cls(*(tuple(rows[kind][name] for name in FEATURES) for kind in ("read", "lexical")))
+        return cls({kind: tuple(rows[kind][name] for name in FEATURES) for kind in MODELS})
 
-    def relevance(self, features: Sequence[float], with_reader: bool) -> float:
-        """Probability that a candidate answers."""
-        weights = self.read if with_reader else self.lexical
-        logit = sum(w * f for w, f in zip(weights, features, strict=True))
+    def relevance(self, kind: str, features: Sequence[float]) -> float:
+        """Probability that a candidate answers, by the model `kind`."""
+        logit = sum(w * f for w, f in zip(self.weights[kind], features, strict=True))
         return 1 / (1 + math.exp(-max(-30.0, min(30.0, logit))))
 
 
 class CrossEncoderReranker:
-    """Reads the first candidates a few at a time, until one is sure to answer."""
+    """Orders candidates by cheap evidence, then reads the first ones until one is sure."""
 
     def __init__(self, scorer: PairScorer, calibration: Calibration, passages: int = 6) -> None:
         self.scorer = scorer
@@ -111,58 +118,84 @@ class CrossEncoderReranker:
     def rerank(
         self, question: str, candidates: Sequence[Candidate], index: Index, known: float
     ) -> list[Candidate]:
-        """Read, weigh, sort; candidates that were not read follow in their old order."""
-        with_reader = known >= MIN_KNOWN_SHARE
-        asked = content_words(question)
-        step = READ_AT_ONCE if with_reader else self.passages
-        read: list[Candidate] = []
-        while len(read) < min(self.passages, len(candidates)):
-            batch = candidates[len(read) : min(len(read) + step, self.passages)]
-            rows = self.features(question, asked, batch, index, with_reader)
-            for candidate, features in zip(batch, rows, strict=True):
-                relevance = self.calibration.relevance(features, with_reader)
-                quote = best_window(asked, candidate.chunk, index)
-                read.append(replace(candidate, quote=quote, relevance=relevance, score=relevance))
-            if max(c.relevance for c in read) >= SURE:
-                break
-        rest = [replace(c, score=0.0) for c in candidates[len(read) :]]
-        return sorted(read, key=lambda c: -c.relevance) + rest
+        """Weigh, read, sort; candidates that were not read follow in the order of the prior."""
+        asked = frozenset(content_words(question))
+        rows = cheap_features(question, asked, candidates, index)
+        kind = "prior" if known >= MIN_KNOWN_SHARE else "lexical"
+        weighed = sorted(
+            ((self.calibration.relevance(kind, row), n) for n, row in enumerate(rows)), reverse=True
+        )
+        relevance = dict.fromkeys((n for _, n in weighed), 0.0)
+        first = [n for _, n in weighed[: self.passages]]
+        if kind == "lexical":
+            relevance |= {n: r for r, n in weighed[: self.passages]}
+        else:
+            relevance |= self._read(question, candidates, rows, first)
+        order = sorted(first, key=lambda n: -relevance[n]) + [n for _, n in weighed[len(first) :]]
+        return [
+            replace(
+                candidates[n],
+                quote=best_window(asked, candidates[n], index) if n in first else "",
+                relevance=relevance[n],
+                score=relevance[n],
+            )
+            for n in order
+        ]
 
-    def features(
+    def _read(
         self,
         question: str,
-        asked: Sequence[str],
         candidates: Sequence[Candidate],
-        index: Index,
-        with_reader: bool,
-    ) -> list[tuple[float, ...]]:
-        """Values of FEATURES for each candidate."""
-        logits = np.zeros(len(candidates), dtype=np.float32)
-        if with_reader:
-            logits = self.scorer.score(question, [reading_text(c.chunk) for c in candidates])
-        numbers = set(_NUMBER.findall(question))
-        rows = []
-        for candidate, logit in zip(candidates, logits, strict=True):
-            lexical = index.lexical[scope_of(candidate.chunk)]
-            text = candidate.chunk.indexed_text
-            weight = sum(lexical.weight(w) for w in set(asked)) or 1.0
-            unknown = sum(lexical.weight(w) for w in set(asked) if not lexical.knows(w))
-            rows.append(
-                (
-                    1.0,
-                    float(logit),
-                    lexical.coverage(asked, text),
-                    candidate.cosine,
-                    candidate.score,
-                    unknown / weight,
-                    float(bool(numbers - set(_NUMBER.findall(text)))),
-                )
+        rows: Sequence[tuple[float, ...]],
+        order: Sequence[int],
+    ) -> dict[int, float]:
+        """Relevance of the candidates read, a few at a time, until one is sure to answer."""
+        relevance: dict[int, float] = {}
+        for start in range(0, len(order), READ_AT_ONCE):
+            batch = order[start : start + READ_AT_ONCE]
+            logits = self.scorer.score(question, [reading_text(candidates[n].chunk) for n in batch])
+            for n, logit in zip(batch, logits, strict=True):
+                features = with_reader(rows[n], float(logit))
+                relevance[n] = self.calibration.relevance("read", features)
+            if max(relevance.values()) >= SURE:
+                break
+        return relevance
+
+
+def cheap_features(
+    question: str, asked: Collection[str], candidates: Sequence[Candidate], index: Index
+) -> list[tuple[float, ...]]:
+    """Values of FEATURES for each candidate, the reader's being 0."""
+    numbers = set(_NUMBER.findall(question))
+    rows: list[tuple[float, ...]] = []
+    for candidate in candidates:
+        scope, position = index.place[candidate.row]
+        lexical = index.lexical[scope]
+        missing = bool(numbers) and bool(
+            numbers - set(_NUMBER.findall(candidate.chunk.indexed_text))
+        )
+        rows.append(
+            (
+                1.0,
+                0.0,
+                lexical.coverage(asked, position),
+                candidate.cosine,
+                candidate.bm25,
+                candidate.score,
+                lexical.unknown(asked),
+                float(missing),
             )
-        return rows
+        )
+    return rows
 
 
-def best_window(asked: Sequence[str], chunk: Chunk, index: Index) -> str:
+def with_reader(features: tuple[float, ...], logit: float) -> tuple[float, ...]:
+    """Features with the cross-encoder's logit filled in."""
+    return (features[0], logit, *features[2:])
+
+
+def best_window(asked: Collection[str], candidate: Candidate, index: Index) -> str:
     """The window that covers most of the question, preferring short ones and early ones."""
-    lexical = index.lexical[scope_of(chunk)]
-    windows = windows_of(chunk.text) or [chunk.text]
-    return max(windows, key=lambda w: lexical.coverage(asked, w) - 0.0005 * len(w.split()))
+    lexical = index.lexical[index.place[candidate.row][0]]
+    windows = windows_of(candidate.chunk.text) or [candidate.chunk.text]
+    return max(windows, key=lambda w: lexical.coverage_by(asked, w) - 0.0005 * len(w.split()))

@@ -34,6 +34,11 @@ class Index:
         self._rows: dict[Scope, list[int]] = {scope: [] for scope in store.scopes}
         for row, chunk in enumerate(store.chunks):
             self._rows[scope_of(chunk)].append(row)
+        self.place = {  # row -> (scope, position in the scope's lexical index)
+            row: (scope, position)
+            for scope, rows in self._rows.items()
+            for position, row in enumerate(rows)
+        }
         self.lexical = {
             scope: LexicalIndex([store.chunks[r].indexed_text for r in rows])
             for scope, rows in self._rows.items()
@@ -138,9 +143,16 @@ class KnowledgeBase:
         }.get(mode) or fuse(
             [(max(0.0, 2 * known - 1), dense), (1.0, bm25)], self.settings.fusion_constant
         )
-        cosines = dict(dense)
+        scores = dict(bm25)
+        most = max(scores.values(), default=1.0)
         found = [
-            Candidate(row, score, cosines.get(row, 0.0), index.store.chunks[row])
+            Candidate(
+                row=row,
+                score=score,
+                cosine=float(index.store.vectors[row] @ vector),
+                bm25=scores.get(row, 0.0) / most,
+                chunk=index.store.chunks[row],
+            )
             for row, score in ranking
         ]
         if mode != "reranked":

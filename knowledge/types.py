@@ -77,7 +77,7 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A chunk returned for a query. `score` depends on the mode: cosine, BM25, fused or reranked."""
+    """A chunk returned for a query; `score` is cosine, BM25, fused or reranked, by mode."""
 
     id: str
     document_id: str

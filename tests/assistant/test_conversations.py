@@ -81,3 +81,10 @@ def test_a_second_rating_replaces_the_first(store: Conversations):
     store.rate(conversation.id, message.id, helpful=True)
     (rating,) = store.ratings()
     assert (rating["helpful"], rating["reason"]) == (1, "")
+
+
+def test_reading_does_not_wait_for_a_writer(store: Conversations):
+    conversation = store.start()
+    with store._engine.begin():  # a writer holds the lock
+        assert store.messages(conversation.id) == []
+        assert store.get(conversation.id) is not None

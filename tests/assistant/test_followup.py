@@ -7,14 +7,21 @@ JACKET = Message("customer", "How long do I have to return a jacket?")
 REPLY = Message("assistant", "30 days from delivery.")
 
 
-@pytest.mark.parametrize("text", ["and for shoes?", "What about Germany?", "那鞋子呢?", "and express?", "how much is it?"])
+@pytest.mark.parametrize(
+    "text",
+    ["and for shoes?", "What about Germany?", "那鞋子呢?", "and express?", "how much is it?"],
+)
 def test_a_follow_up_takes_the_question_it_leans_on(text):
     assert resolve(text, [JACKET, REPLY]) == f"{JACKET.text} {text}"
 
 
 @pytest.mark.parametrize(
     "text",
-    ["How much does express delivery to France cost?", "我的包裹显示签收但是没有收到怎么办", "Do you repair coffee machines bought in 2024?"],
+    [
+        "How much does express delivery to France cost?",
+        "我的包裹显示签收但是没有收到怎么办",
+        "Do you repair coffee machines bought in 2024?",
+    ],
 )
 def test_a_whole_question_stands_alone(text):
     assert resolve(text, [JACKET, REPLY]) == text

@@ -39,7 +39,9 @@ def test_a_changed_number_name_or_claim_is_not_supported(sentence, reason):
 
 def test_a_denial_that_the_evidence_does_not_make_is_not_supported():
     evidence = [Evidence("a#0", "passage", "a", "A", "Boots are repaired in Leeds.", "en", 0.9)]
-    checked = GroundingCheck().check(DraftSentence("Boots are not repaired in Leeds.", "a#0"), evidence)
+    checked = GroundingCheck().check(
+        DraftSentence("Boots are not repaired in Leeds.", "a#0"), evidence
+    )
     assert not checked.supported
 
 
@@ -63,6 +65,10 @@ def test_thousands_separators_do_not_matter():
 def test_chinese_sentences_are_checked_against_chinese_passages():
     text = "签收后七天内可以无理由退货,质量问题运费由我们承担。"
     evidence = [Evidence("zh#0", "passage", "zh", "退货", text, "zh", 0.9)]
-    assert GroundingCheck().check(DraftSentence("质量问题运费由我们承担。", "zh#0"), evidence).supported
+    assert (
+        GroundingCheck()
+        .check(DraftSentence("质量问题运费由我们承担。", "zh#0"), evidence)
+        .supported
+    )
     wrong = DraftSentence("签收后30天内可以无理由退货。", "zh#0")
     assert not GroundingCheck().check(wrong, evidence).supported

@@ -151,5 +151,12 @@ def test_an_unclear_message_keeps_the_conversations_language(word_lengths, detec
 
 def test_every_stage_is_timed(word_lengths, detector):
     reply = assistant_with(word_lengths, detector).respond(QUESTION)
-    assert set(reply.latency_ms) == {"language", "intent", "retrieval", "generation", "grounding", "total"}
+    assert set(reply.latency_ms) == {
+        "language",
+        "intent",
+        "retrieval",
+        "generation",
+        "grounding",
+        "total",
+    }
     assert reply.latency_ms["total"] >= max(v for k, v in reply.latency_ms.items() if k != "total")

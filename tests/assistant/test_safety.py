@@ -40,7 +40,14 @@ def test_harmless_look_alikes_go_through(text):
 
 @pytest.mark.parametrize(
     ("text", "kind"),
-    [("", "empty"), ("   \n", "empty"), ("\x00\x00", "empty"), ("😀🎉", "unreadable"), ("?!...", "unreadable"), ("a" * 3000, "too_long")],
+    [
+        ("", "empty"),
+        ("   \n", "empty"),
+        ("\x00\x00", "empty"),
+        ("😀🎉", "unreadable"),
+        ("?!...", "unreadable"),
+        ("a" * 3000, "too_long"),
+    ],
 )
 def test_what_cannot_be_answered_is_named(text, kind):
     concern = Safety().inspect(clean(text))

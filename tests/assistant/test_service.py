@@ -20,7 +20,10 @@ def test_a_message_and_its_reply_are_stored(service: ChatService):
     assert stored is not None
     assert stored.reply is not None
     assert stored.reply["outcome"] == "answer"
-    assert [m.role for m in service.conversations.messages(conversation.id)] == ["customer", "assistant"]
+    assert [m.role for m in service.conversations.messages(conversation.id)] == [
+        "customer",
+        "assistant",
+    ]
 
 
 def test_a_message_sent_twice_is_answered_once(service: ChatService):
@@ -33,7 +36,9 @@ def test_a_message_sent_twice_is_answered_once(service: ChatService):
     assert len(service.conversations.messages(conversation.id)) == 2
 
 
-def test_a_hand_off_silences_the_bot_until_it_is_handed_back(service: ChatService, word_lengths, detector):
+def test_a_hand_off_silences_the_bot_until_it_is_handed_back(
+    service: ChatService, word_lengths, detector
+):
     service.assistant = assistant_with(word_lengths, detector, router=FixedRouter("human_agent"))
     conversation = service.start()
     service.send(conversation.id, "a person please")
@@ -56,7 +61,9 @@ def test_only_the_agent_who_took_over_may_reply(service: ChatService):
     assert not service.hand_back(conversation.id, "bob")
 
 
-def test_a_crash_in_the_pipeline_becomes_a_calm_hand_off(service: ChatService, word_lengths, detector):
+def test_a_crash_in_the_pipeline_becomes_a_calm_hand_off(
+    service: ChatService, word_lengths, detector
+):
     class Broken(FixedSkill):
         def fetch(self, question, intent, vector):
             raise RuntimeError("disk on fire")
@@ -85,9 +92,13 @@ def test_the_trace_is_for_staff_only(service: ChatService):
     assert "trace" not in public_view(stored.reply)
 
 
-def test_a_hand_off_outcome_names_its_reason_in_the_queue(service: ChatService, word_lengths, detector):
+def test_a_hand_off_outcome_names_its_reason_in_the_queue(
+    service: ChatService, word_lengths, detector
+):
     outcome = Handoff("A colleague will look.", "retrieval:unsupported")
-    service.assistant = assistant_with(word_lengths, detector, skill=FixedSkill(PASSAGE, outcome=outcome))
+    service.assistant = assistant_with(
+        word_lengths, detector, skill=FixedSkill(PASSAGE, outcome=outcome)
+    )
     conversation = service.start()
     service.send(conversation.id, "Do you sell submarines?")
     (waiting,) = service.conversations.queue(["waiting"])

@@ -26,7 +26,10 @@ def test_nested_settings_are_reached_with_two_underscores():
         ({"FRONTDESK_SHOPNAME": "x"}, "unknown setting 'shopname'"),
         ({"FRONTDESK_KNOWLEDGE__CHUNKS": "1"}, "unknown setting 'knowledge.chunks'"),
         ({"FRONTDESK_ANSWER_THRESHOLD": "high"}, "answer_threshold"),
-        ({"FRONTDESK_CLARIFY_THRESHOLD": "0.99", "FRONTDESK_ANSWER_THRESHOLD": "0.5"}, "must not exceed"),
+        (
+            {"FRONTDESK_CLARIFY_THRESHOLD": "0.99", "FRONTDESK_ANSWER_THRESHOLD": "0.5"},
+            "must not exceed",
+        ),
     ],
 )
 def test_a_wrong_setting_is_named(environment, message):

@@ -27,7 +27,11 @@ def test_front_matter_of_markdown_becomes_fields(loader: Loader, tmp_path: Path)
     text = f"---\nid: ship\ntitle: Shipping\nlanguage: de\naudience: members\nvalid_from: 2026-01-02\n---\n# S\n{TEXT}"
     (document,), rejected = loader.load([write(tmp_path / "a.md", text)])
     assert (document.id, document.title, document.language) == ("ship", "Shipping", "de")
-    assert (document.audience, document.valid_from, document.valid_until) == ("members", date(2026, 1, 2), None)
+    assert (document.audience, document.valid_from, document.valid_until) == (
+        "members",
+        date(2026, 1, 2),
+        None,
+    )
     assert rejected == []
 
 
@@ -77,7 +81,9 @@ def test_json_lines_are_read_compressed_or_not(loader, tmp_path, suffix):
         ("packed.jsonl.gz", b"not gzip at all", "gzip"),
     ],
 )
-def test_a_bad_file_is_rejected_with_a_reason_and_the_rest_goes_in(loader, tmp_path, name, content, reason):
+def test_a_bad_file_is_rejected_with_a_reason_and_the_rest_goes_in(
+    loader, tmp_path, name, content, reason
+):
     (tmp_path / name).write_bytes(content)
     write(tmp_path / "good.txt", TEXT)
     documents, rejected = loader.load([tmp_path])
@@ -88,7 +94,7 @@ def test_a_bad_file_is_rejected_with_a_reason_and_the_rest_goes_in(loader, tmp_p
 
 def test_the_second_document_with_an_id_is_rejected(loader, tmp_path):
     write(tmp_path / "a.md", f"---\nid: same\n---\n{TEXT}")
-    write(tmp_path / "b.md", f"---\nid: same\n---\nOther text.")
+    write(tmp_path / "b.md", "---\nid: same\n---\nOther text.")
     documents, rejected = loader.load([tmp_path])
     assert len(documents) == 1
     assert "already used by" in rejected[0].reason

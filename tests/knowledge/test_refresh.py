@@ -122,7 +122,9 @@ def test_only_one_refresh_runs_at_a_time(refresher, tmp_path):
 
 
 def test_chroma_finds_the_nearest_chunk(refresher, tmp_path):
-    refresher.refresh([corpus(tmp_path / "c.jsonl", a="aa bb cc dd", b="aaaaaaaa bbbbbbbb cccccccc")])
+    refresher.refresh(
+        [corpus(tmp_path / "c.jsonl", a="aa bb cc dd", b="aaaaaaaa bbbbbbbb cccccccc")]
+    )
     store = served(refresher)
     (scope,) = store.scopes
     row = store.row_of["b#0"]

@@ -10,7 +10,10 @@ from knowledge.segment import content_words, is_cjk, search_terms, split_sentenc
     [
         ("Free from £45. Express costs more!", ["Free from £45.", "Express costs more!"]),
         ("It costs EUR 4.90 by post.", ["It costs EUR 4.90 by post."]),
-        ("Small items, e.g. socks, fit. Boots do not.", ["Small items, e.g. socks, fit.", "Boots do not."]),
+        (
+            "Small items, e.g. socks, fit. Boots do not.",
+            ["Small items, e.g. socks, fit.", "Boots do not."],
+        ),
         ("七天内可退。运费自理!", ["七天内可退。", "运费自理!"]),
         ("One line\nanother line", ["One line", "another line"]),
         ("   ", []),
@@ -22,7 +25,11 @@ def test_sentences_end_where_a_reader_would_end_them(text, expected):
 
 @pytest.mark.parametrize(
     "forms",
-    [("return", "returns", "returned", "returning"), ("policy", "policies"), ("ship", "shipping", "shipped")],
+    [
+        ("return", "returns", "returned", "returning"),
+        ("policy", "policies"),
+        ("ship", "shipping", "shipped"),
+    ],
 )
 def test_forms_of_a_word_share_a_stem(forms):
     assert len({stem(form) for form in forms}) == 1
@@ -34,7 +41,11 @@ def test_words_that_mean_different_things_keep_different_stems():
 
 
 def test_question_words_carry_no_content():
-    assert content_words("How long do I have to return the shoes?") == [stem("long"), stem("return"), stem("shoes")]
+    assert content_words("How long do I have to return the shoes?") == [
+        stem("long"),
+        stem("return"),
+        stem("shoes"),
+    ]
 
 
 def test_chinese_terms_include_character_pairs():

@@ -1,0 +1,46 @@
+"""Write the demo shop's generated records: products, customers, orders, dialogues.
+
+    python -m assistant.demo --out DIR
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from assistant.demo.catalogue import load_catalogue
+from assistant.demo.dialogues import generate_dialogues
+from assistant.demo.orders import generate_shop
+
+
+def write(path: Path, records: Iterable[Any]) -> int:
+    """Write dataclass records as JSON Lines; returns how many."""
+    lines = [json.dumps(asdict(record), ensure_ascii=False) for record in records]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return len(lines)
+
+
+def main(
+    out: Annotated[Path, typer.Option(help="Folder for the JSON Lines files.")],
+    seed: Annotated[int, typer.Option(help="Another seed makes another shop's past.")] = 20261123,
+) -> None:
+    """Write products.jsonl, customers.jsonl, orders.jsonl and dialogues.jsonl."""
+    out.mkdir(parents=True, exist_ok=True)
+    products, shop = load_catalogue(), generate_shop(seed)
+    records = {
+        "products": products,
+        "customers": shop.customers,
+        "orders": shop.orders,
+        "dialogues": generate_dialogues(shop, products, seed=seed),
+    }
+    for name, rows in records.items():
+        typer.echo(f"{name}: {write(out / f'{name}.jsonl', rows)}", err=True)
+
+
+if __name__ == "__main__":
+    typer.run(main)
