@@ -45,6 +45,7 @@ Home = Annotated[Path, typer.Option(envvar="FRONTDESK_HOME", help="Folder that h
 Base = Annotated[str, typer.Option(help="Folder or hub id of the base model.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")]
 Data = Annotated[Path, typer.Option(help="Folder made by `prepare`.")]
+KNOWN_ERRORS = (FinetuneError, KnowledgeError, AssistantError)
 DEFAULT_HOME = Path(".frontdesk")
 
 
@@ -52,7 +53,7 @@ DEFAULT_HOME = Path(".frontdesk")
 def _one_line_on_failure() -> Iterator[None]:
     try:
         yield
-    except (FinetuneError, KnowledgeError, AssistantError, OSError, MemoryError, KeyboardInterrupt) as error:
+    except (*KNOWN_ERRORS, OSError, MemoryError, KeyboardInterrupt) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         print(f"error: {reason}", file=sys.stderr)
         raise typer.Exit(1) from error

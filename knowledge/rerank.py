@@ -29,7 +29,8 @@ MAX_WINDOW_SENTENCES = 3
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 # With less than half of its tokens known, the encoder's opinion is noise.
 MIN_KNOWN_SHARE = 0.5
-FEATURES = ("bias", "reader", "coverage", "cosine", "bm25", "fused", "unknown", "numbers")
+# The fused score is left out: what it is worth depends on how many passages a shop has.
+FEATURES = ("bias", "reader", "coverage", "cosine", "bm25", "unknown", "numbers")
 READ_AT_ONCE = 2
 # A relevance from which the candidates below are not read any more; keeps most turns short.
 SURE = 0.8
@@ -181,7 +182,6 @@ def cheap_features(
                 lexical.coverage(asked, position),
                 candidate.cosine,
                 candidate.bm25,
-                candidate.score,
                 lexical.unknown(asked),
                 float(missing),
             )

@@ -1,6 +1,6 @@
 """Write the demo shop's generated records: products, customers, orders, dialogues.
 
-    python -m assistant.demo --out DIR
+python -m assistant.demo --out DIR
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import asdict
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,7 +21,7 @@ from assistant.demo.orders import generate_shop
 
 def write(path: Path, records: Iterable[Any]) -> int:
     """Write dataclass records as JSON Lines; returns how many."""
-    lines = [json.dumps(asdict(record), ensure_ascii=False) for record in records]
+    lines = [json.dumps(asdict(r), ensure_ascii=False, default=date.isoformat) for r in records]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return len(lines)
 
