@@ -56,7 +56,7 @@ class Settings(BaseModel):
         0.5, ge=0, le=1, description="Relevance from which evidence is quoted to customers."
     )
     clarify_threshold: float = Field(
-        0.25, ge=0, le=1, description="Relevance from which a clarifying question is asked."
+        0.12, ge=0, le=1, description="Relevance from which a clarifying question is asked."
     )
     router_sure: float = Field(
         0.6, ge=0, le=1, description="Intent confidence from which the route is taken as sure."

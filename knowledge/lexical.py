@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Collection, Sequence, Set
 
@@ -10,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from knowledge.segment import content_words, search_terms
+
+logging.getLogger("bm25s").setLevel(logging.WARNING)  # it sets itself to DEBUG
 
 
 class LexicalIndex:
