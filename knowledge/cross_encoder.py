@@ -61,13 +61,17 @@ def _export(module: Any, path: Path) -> None:
     whole = path.with_suffix(".whole")
     partial = path.with_suffix(f".{os.getpid()}.partial")
     export_onnx(module, whole)
-    quantize_dynamic(
-        whole,
-        partial,
-        per_channel=True,
-        weight_type=QuantType.QInt8,
-        op_types_to_quantize=["MatMul"],
-    )
+    logging.disable(logging.INFO)  # it logs every tensor on the root logger
+    try:
+        quantize_dynamic(
+            whole,
+            partial,
+            per_channel=True,
+            weight_type=QuantType.QInt8,
+            op_types_to_quantize=["MatMul"],
+        )
+    finally:
+        logging.disable(logging.NOTSET)
     partial.replace(path)
     whole.unlink()
 
