@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from sqlalchemy import (
     Column,
+    ColumnElement,
     Engine,
     Float,
     Index,
@@ -210,22 +211,33 @@ class Conversations:
 
     def find(self, conversation_id: str, message_id: str, role: Role) -> StoredMessage | None:
         """The message with this client id and role, if stored."""
-        for message in self.messages(conversation_id):
-            if (message.message_id, message.role) == (message_id, role):
-                return message
-        return None
+        columns = _messages.c
+        found = self._select(
+            columns.conversation_id == conversation_id,
+            columns.message_id == message_id,
+            columns.role == role,
+        )
+        return found[0] if found else None
 
     def messages(self, conversation_id: str, after: int = 0) -> list[StoredMessage]:
         """Messages in order; with `after` only those with a larger id."""
         columns = _messages.c
+        return self._select(columns.conversation_id == conversation_id, columns.id > after)
+
+    def _select(self, *conditions: ColumnElement[bool]) -> list[StoredMessage]:
+        columns = _messages.c
         query = (
             select(
-                columns.id, columns.message_id, columns.role, columns.text, columns.reply,
+                columns.id,
+                columns.message_id,
+                columns.role,
+                columns.text,
+                columns.reply,
                 columns.created,
             )
-            .where(columns.conversation_id == conversation_id, columns.id > after)
+            .where(*conditions)
             .order_by(columns.id)
-        )  # fmt: skip
+        )
         with self._readers.connect() as connection:
             rows = connection.execute(query).mappings().all()
         return [

@@ -37,7 +37,7 @@ from knowledge.segment import content_words
 from knowledge.settings import KnowledgeSettings
 from knowledge.versions import Versions
 
-# Stronger regularisation than scikit-learn's default: a few hundred questions, eight features.
+# Stronger regularisation than scikit-learn's default: a few hundred questions, six features.
 _C = 0.3
 
 

@@ -12,7 +12,6 @@ Sources (found below FRONTDESK_DATA): half of the SQuAD 2.0 dev set (CC BY-SA 4.
 
 from __future__ import annotations
 
-import gzip
 import json
 import random
 import re
@@ -22,16 +21,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import zstandard
 
 from knowledge.chunk import chunk_document
 from knowledge.encoder import Encoder
+from knowledge.load import read_text
 from knowledge.rerank import reading_text
 from knowledge.segment import content_words, split_sentences
 from knowledge.types import Document
 
 MAX_WINDOW_SENTENCES = 4
 MAX_WINDOW_CHARACTERS = 520
+_MAX_BYTES = 500_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,17 +46,8 @@ class Pair:
 
 def read_records(path: Path) -> Iterator[dict[str, Any]]:
     """Rows of a JSON Lines file, plain, gzip or zstd."""
-    if path.suffix == ".gz":
-        with gzip.open(path, "rt", encoding="utf-8") as lines:
-            yield from map(json.loads, lines)
-    elif path.suffix == ".zst":
-        with zstandard.open(
-            path, "rt", encoding="utf-8", dctx=zstandard.ZstdDecompressor(max_window_size=2**27)
-        ) as lines:
-            yield from map(json.loads, lines)
-    else:
-        with path.open(encoding="utf-8") as lines:
-            yield from map(json.loads, lines)
+    lines = read_text(path, _MAX_BYTES).split("\n")
+    return (json.loads(line) for line in lines if line.strip())
 
 
 def overlap(question: str, text: str) -> float:

@@ -168,6 +168,7 @@ def cheap_features(
 ) -> list[tuple[float, ...]]:
     """Values of FEATURES for each candidate, the reader's being 0."""
     numbers = set(_NUMBER.findall(question))
+    unknown = {scope: lexical.unknown(asked) for scope, lexical in index.lexical.items()}
     rows: list[tuple[float, ...]] = []
     for candidate in candidates:
         scope, position = index.place[candidate.row]
@@ -182,7 +183,7 @@ def cheap_features(
                 lexical.coverage(asked, position),
                 candidate.cosine,
                 candidate.bm25,
-                lexical.unknown(asked),
+                unknown[scope],
                 float(missing),
             )
         )
