@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,8 +42,8 @@ class Versions:
         return self.folder / self.current()
 
     def new_name(self) -> str:
-        """A name that sorts by time and is not taken."""
-        return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+        """A name that sorts by time, to the microsecond: rollback goes by that order."""
+        return f"{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"
 
     def complete(self) -> list[str]:
         """Names of whole versions, oldest first."""
