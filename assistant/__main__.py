@@ -19,6 +19,7 @@ from assistant.pipeline import Assistant
 from assistant.settings import Settings, load_settings
 from assistant.types import Answer, Message, Reply, Role, Utterance
 from knowledge.build import open_knowledge, open_refresher
+from knowledge.command_line import one_line_errors
 from knowledge.errors import KnowledgeError
 from knowledge.load import read_text
 
@@ -28,18 +29,6 @@ Config = Annotated[Path | None, typer.Option(help="Settings file instead of fron
 _ROLES: dict[str, Role] = {
     "customer": "customer", "user": "customer", "assistant": "assistant", "agent": "agent",
 }  # fmt: skip
-
-
-@contextmanager
-def clear_errors() -> Iterator[None]:
-    """Turn known errors into one line on stderr and exit code 1."""
-    try:
-        yield
-    except (KnowledgeError, AssistantError, OSError) as error:
-        typer.echo(f"error: {' '.join(str(error).split())}", err=True)
-        raise typer.Exit(1) from None
-    except KeyboardInterrupt:
-        raise typer.Exit(1) from None
 
 
 @app.callback()
@@ -60,7 +49,7 @@ def ask(
     """Answer a question, or with --batch one a line, as JSON Lines in the same order."""
     if (text is None) == (batch is None):
         raise typer.BadParameter("give a question, or --batch FILE")
-    with clear_errors():
+    with one_line_errors(KnowledgeError, AssistantError):
         settings = load_settings(config, home=home)
         with _assistant(settings, corpus) as assistant:
             if batch is None:

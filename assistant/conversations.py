@@ -25,6 +25,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    case,
     create_engine,
     event,
     insert,
@@ -147,13 +148,20 @@ class Conversations:
             row = connection.execute(query).mappings().first()
         return Conversation(**row) if row else None
 
-    def queue(self, states: Sequence[State] = ("waiting", "agent", "bot")) -> list[Conversation]:
-        """Conversations in these states, those waiting longest first."""
-        rank = {"waiting": 0, "agent": 1, "bot": 2, "closed": 3}
+    def queue(
+        self, states: Sequence[State] = ("waiting", "agent", "bot"), limit: int = 200
+    ) -> list[Conversation]:
+        """The first conversations in these states, those waiting longest first."""
+        columns = _conversations.c
+        rank = case({"waiting": 0, "agent": 1, "bot": 2}, value=columns.state, else_=3)
+        query = (
+            select(_conversations)
+            .where(columns.state.in_(states))
+            .order_by(rank, columns.updated)
+            .limit(limit)
+        )
         with self._readers.connect() as connection:
-            query = select(_conversations).where(_conversations.c.state.in_(states))
-            rows = [Conversation(**row) for row in connection.execute(query).mappings()]
-        return sorted(rows, key=lambda c: (rank[c.state], c.updated))
+            return [Conversation(**row) for row in connection.execute(query).mappings()]
 
     def move(
         self,
@@ -162,17 +170,19 @@ class Conversations:
         *,
         only_from: Sequence[State],
         agent: str | None = None,
-        reason: str = "",
+        reason: str | None = None,
     ) -> bool:
         """Change who speaks, if the state still is one of only_from; False when it is not.
 
-        One conditional update, so that of several agents who race for a conversation one wins.
+        Without a reason the one that it was handed off for stays. One conditional update, so that
+        of several agents who race for a conversation one wins.
         """
+        values = {"state": state, "agent": agent, "updated": time.time()}
         change = (
             update(_conversations)
             .where(_conversations.c.id == conversation_id)
             .where(_conversations.c.state.in_(only_from))
-            .values(state=state, agent=agent, reason=reason, updated=time.time())
+            .values(values if reason is None else values | {"reason": reason})
         )
         with self._engine.begin() as connection:
             return connection.execute(change).rowcount == 1
@@ -258,10 +268,12 @@ class Conversations:
             if connection.execute(change).rowcount == 0:
                 connection.execute(new)
 
-    def ratings(self) -> list[dict[str, Any]]:
-        """All verdicts, newest first."""
+    def ratings(self, conversation_id: str = "") -> list[dict[str, Any]]:
+        """Verdicts, newest first: of one conversation, or all."""
+        query = select(_ratings).order_by(_ratings.c.id.desc())
+        if conversation_id:
+            query = query.where(_ratings.c.conversation_id == conversation_id)
         with self._readers.connect() as connection:
-            query = select(_ratings).order_by(_ratings.c.id.desc())
             return [dict(row) for row in connection.execute(query).mappings()]
 
     def log(self, who: str, what: str, detail: str = "") -> None:

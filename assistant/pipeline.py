@@ -175,7 +175,7 @@ class Assistant:
                 if checked.supported:
                     supported.append(checked)
                     text += joint + checked.text
-                    watch.listen(SentenceReady(checked))
+                    watch.listen(SentenceReady(checked, joint))
                 else:
                     dropped.append(checked)
         except GenerationError as error:

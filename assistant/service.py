@@ -82,7 +82,7 @@ class ChatService:
         conversation = self._open(conversation_id)
         if conversation.agent != agent:
             return False
-        back = self.conversations.move(conversation_id, "bot", only_from=("agent",))
+        back = self.conversations.move(conversation_id, "bot", only_from=("agent",), reason="")
         if back:
             self.conversations.log(agent, "hand_back", conversation_id)
         return back

@@ -46,10 +46,10 @@ class KnowledgeSkill:
 
     def fetch(self, question: Question, intent: Intent, vector: Vectors) -> Fetched:
         """Passages relevant enough to quote; else a clarifying question, a refusal or a person."""
+        count = max(self.settings.knowledge.rerank_passages, _MAX_CHOICES)
         candidates = self.knowledge.candidates(
-            question.standalone, vector, self.settings.knowledge.rerank_passages, "reranked",
-            question.language,
-        )[: self.settings.knowledge.rerank_passages]  # fmt: skip
+            question.standalone, vector, count, "reranked", question.language
+        )[:count]
         evidence = tuple(self._evidence(c) for c in candidates)
         return Fetched(evidence, self._instead_of_answer(question, intent, evidence))
 

@@ -216,9 +216,10 @@ class StageStarted:
 
 @dataclass(frozen=True, slots=True)
 class SentenceReady:
-    """A verified sentence of the reply."""
+    """A verified sentence of the reply, and what stands between it and the one before."""
 
     sentence: CheckedSentence
+    joint: str = " "
 
 
 Event = StageStarted | SentenceReady

@@ -21,7 +21,7 @@ from assistant.settings import load_settings
 from assistant.types import Utterance
 from benchmarks.asking import read_jsonl
 from knowledge.build import open_refresher
-from knowledge.encoder import minilm_folder
+from knowledge.minilm import minilm_folder
 
 DEMO = Path(__file__).parent.parent / "assistant" / "demo" / "shop"
 

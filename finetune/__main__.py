@@ -11,21 +11,22 @@ from __future__ import annotations
 
 import json
 import logging
+import random
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from assistant.errors import AssistantError
-from assistant.settings import load_settings
-from finetune.errors import FinetuneError
+from assistant.settings import Settings, load_settings
+from finetune.errors import DataError, FinetuneError
 from finetune.registry import Registry
 from finetune.settings import RECIPES, AdapterRecipe, BaseRecipe, load_recipe
+from knowledge.command_line import one_line_errors
 from knowledge.encoder import Encoder, load_encoder
 from knowledge.errors import KnowledgeError
 
@@ -37,7 +38,8 @@ app = typer.Typer(
 )
 
 SHOPS = Path(__file__).parent / "shops"
-CALIBRATION = Path(__file__).parents[1] / "benchmarks" / "shops"
+UNSEEN_SHOPS = Path(__file__).parent / "unseen_shops"
+DEMO = Path(__file__).parents[1] / "assistant" / "demo" / "shop"
 STARTER = Path(__file__).parents[1] / "assistant" / "weights" / "starter"
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
@@ -45,18 +47,8 @@ Home = Annotated[Path, typer.Option(envvar="FRONTDESK_HOME", help="Folder that h
 Base = Annotated[str, typer.Option(help="Folder or hub id of the base model.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")]
 Data = Annotated[Path, typer.Option(help="Folder made by `prepare`.")]
-KNOWN_ERRORS = (FinetuneError, KnowledgeError, AssistantError)
+clear_errors = partial(one_line_errors, FinetuneError, KnowledgeError, AssistantError)
 DEFAULT_HOME = Path(".frontdesk")
-
-
-@contextmanager
-def _one_line_on_failure() -> Iterator[None]:
-    try:
-        yield
-    except (*KNOWN_ERRORS, OSError, MemoryError, KeyboardInterrupt) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        print(f"error: {reason}", file=sys.stderr)
-        raise typer.Exit(1) from error
 
 
 def _print(result: dict[str, Any], as_json: bool) -> None:
@@ -96,7 +88,7 @@ def prepare(
     from finetune.prepare import prepare as run_prepare
     from knowledge.language import Detector
 
-    with _one_line_on_failure():
+    with clear_errors():
         started, detector = time.monotonic(), Detector()
         lookup = DocumentPassages.load(passages, detector).lookup if passages else None
         report = run_prepare(sources, out, detector, lookup)
@@ -119,7 +111,7 @@ def pretrain(
     """Train a small base model from scratch. Data: HOME/training unless given."""
     from finetune.base import pretrain as run_pretrain
 
-    with _one_line_on_failure():
+    with clear_errors():
         settings = load_recipe(recipe, BaseRecipe)
         report = run_pretrain(data or [home / "training"], out, settings, resume)
         _print({"out": str(out), **asdict(report)}, as_json)
@@ -142,7 +134,7 @@ def train(
         raise typer.BadParameter("is lora or adalora", param_hint="--method")
     from finetune.train import train_adapter
 
-    with _one_line_on_failure():
+    with clear_errors():
         settings = load_recipe(recipe or RECIPES / f"{method or 'lora'}.yaml", AdapterRecipe)
         if method and settings.method != method:
             raise FinetuneError(f"{recipe} is for {settings.method}, but --method says {method}")
@@ -163,7 +155,7 @@ def evaluate(
     from finetune.evaluate import evaluate as run_evaluate
     from finetune.examples import supported_by_words
 
-    with _one_line_on_failure():
+    with clear_errors():
         scores = run_evaluate(data, base, adapter, supported_by_words, limit)
         _print(asdict(scores), as_json)
 
@@ -171,7 +163,7 @@ def evaluate(
 @app.command()
 def adapters(home: Home = DEFAULT_HOME, as_json: Json = False) -> None:
     """List the promoted adapters and the one that is served."""
-    with _one_line_on_failure():
+    with clear_errors():
         registry = Registry(home)
         current = registry.current()
         listed = [
@@ -194,14 +186,14 @@ def promote(
     as_json: Json = False,
 ) -> None:
     """Serve an adapter, if it beats its base on the held-out dialogues."""
-    with _one_line_on_failure():
+    with clear_errors():
         _print({"current": Registry(home).promote(adapter)}, as_json)
 
 
 @app.command()
 def rollback(home: Home = DEFAULT_HOME, as_json: Json = False) -> None:
     """Serve the adapter promoted before, or the bare base."""
-    with _one_line_on_failure():
+    with clear_errors():
         _print({"current": Registry(home).rollback()}, as_json)
 
 
@@ -215,7 +207,7 @@ def intents(
     """Train the router's classifier."""
     from finetune.intents import read_utterances, train_intents
 
-    with _one_line_on_failure():
+    with clear_errors():
         encoder = _encoder(home)
         texts, labels = read_utterances(train_file)
         classifier = train_intents(texts, labels, encoder)
@@ -235,39 +227,94 @@ def evaluate_intents_command(
     from finetune.intents import evaluate_intents, read_utterances
     from knowledge.classify import TextClassifier
 
-    with _one_line_on_failure():
+    with clear_errors():
         classifier = TextClassifier.load(classifier_folder)
         texts, labels = read_utterances(test_file)
         _print(evaluate_intents(classifier, texts, labels, _encoder(home)), as_json)
 
 
 @app.command()
+def encoder(
+    out: Annotated[Path, typer.Option(help="Folder for the adapter and the added words.")],
+    shops: Annotated[Path, typer.Option(help="Shops to learn questions from.")] = SHOPS,
+    text: Annotated[list[Path] | None, typer.Option(help="More texts whose words count.")] = None,
+    words: Annotated[int, typer.Option(min=1, help="Words to add, beside characters.")] = 9000,
+    steps: Annotated[int, typer.Option(min=1)] = 480,
+    start: Annotated[Path | None, typer.Option(help="Train this one's adapter further.")] = None,
+    home: Home = DEFAULT_HOME,
+    as_json: Json = False,
+) -> None:
+    """Teach the encoder Chinese and shops' questions; public sets are found in FRONTDESK_DATA."""
+    from finetune.encoder import Recipe, added_words, train_encoder, words_of
+    from finetune.encoder_data import chinese_texts, parallel_pairs
+    from finetune.reranker_data import demo_shops, shops_below
+
+    with clear_errors():
+        data = _public_data(load_settings(home=home))
+        pairs = parallel_pairs(data, random.Random(Recipe.seed))
+        if start:
+            added = words_of(start)
+        else:
+            log.info("adding words")
+            added = added_words(chinese_texts(data, [shops, *(text or ())]), pairs, words)
+        asked = [*shops_below(shops), *demo_shops(DEMO)]
+        train_encoder(out, added, pairs, asked, Recipe(steps=steps), start=start, log=log.info)
+        _print({"tokens": len(added.tokens), "steps": steps}, as_json)
+
+
+@app.command()
 def reranker(
     out: Annotated[Path, typer.Option(help="Folder for the adapter and its calibration.")],
     shops: Annotated[Path, typer.Option(help="Shops to train on.")] = SHOPS,
-    calibration: Annotated[Path, typer.Option(help="Shops to calibrate on.")] = CALIBRATION,
+    unseen: Annotated[Path, typer.Option(help="Shops to calibrate on.")] = UNSEEN_SHOPS,
     start: Annotated[Path | None, typer.Option(help="Adapter to go on from.")] = None,
-    epochs: Annotated[int, typer.Option(min=1)] = 3,
+    epochs: Annotated[int, typer.Option(min=1)] = 2,
     home: Home = DEFAULT_HOME,
     as_json: Json = False,
 ) -> None:
     """Train and calibrate the reranker; public sets are found in FRONTDESK_DATA."""
+    from finetune.calibrate import calibrate
     from finetune.reranker import train_reranker
+    from finetune.reranker_data import Material, demo_shops, shops_below
 
-    with _one_line_on_failure():
+    with clear_errors():
         settings = load_settings(home=home)
-        scores = train_reranker(
-            out,
-            shops,
-            calibration,
-            settings.engines,
-            settings.knowledge,
-            data=settings.data,
-            start=start,
-            epochs=epochs,
-            log=log.info,
+        trained = load_encoder(None, settings.engines, settings.knowledge.threads)
+        material = Material(
+            shops=(*shops_below(shops), *demo_shops(DEMO)), unseen=tuple(shops_below(unseen))
         )
-        _print(scores, as_json)
+        scores = train_reranker(
+            out, material, trained, settings.data, start=start, epochs=epochs, log=log.info
+        )
+        log.info("calibrating")
+        thresholds = calibrate(out, material.unseen, trained, settings.engines, settings.knowledge)
+        _print(scores | {"thresholds": thresholds}, as_json)
+
+
+@app.command("calibrate-reranker")
+def calibrate_reranker(
+    folder: Annotated[Path, typer.Argument(help="Folder made by `reranker`.")],
+    unseen: Annotated[Path, typer.Option(help="Shops to calibrate on.")] = UNSEEN_SHOPS,
+    home: Home = DEFAULT_HOME,
+    as_json: Json = False,
+) -> None:
+    """Fit a reranker's probabilities anew, and show what each answer threshold would give."""
+    from finetune.calibrate import calibrate
+    from finetune.reranker_data import shops_below
+
+    with clear_errors():
+        settings = load_settings(home=home)
+        trained = load_encoder(None, settings.engines, settings.knowledge.threads)
+        thresholds = calibrate(
+            folder, shops_below(unseen), trained, settings.engines, settings.knowledge
+        )
+        _print(thresholds, as_json)
+
+
+def _public_data(settings: Settings) -> Path:
+    if settings.data is None:
+        raise DataError("set FRONTDESK_DATA to the folder of the public sets")
+    return settings.data
 
 
 def _encoder(home: Path) -> Encoder:

@@ -8,8 +8,9 @@ passage and holds every fact asked for. Unanswerable questions have only wrong r
 from __future__ import annotations
 
 import json
+import math
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,8 @@ from pathlib import Path
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
-from finetune.reranker_data import Shop
+from finetune.reranker_data import Shop, ShopQuestion, answers
+from knowledge.cross_encoder import CrossEncoder
 from knowledge.encoder import Encoder
 from knowledge.language import Detector
 from knowledge.load import Loader
@@ -25,9 +27,8 @@ from knowledge.refresh import Refresher
 from knowledge.rerank import (
     FEATURES,
     MODELS,
-    Calibration,
     Candidate,
-    PairScorer,
+    Reader,
     cheap_features,
     reading_text,
     with_reader,
@@ -39,6 +40,7 @@ from knowledge.versions import Versions
 
 # Stronger regularisation than scikit-learn's default: a few hundred questions, six features.
 _C = 0.3
+_THRESHOLDS = (0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,35 +78,49 @@ class Unread:
         return list(candidates)
 
 
-def judged_rows(
-    shop: Shop, encoder: Encoder, scorer: PairScorer | None, settings: KnowledgeSettings
-) -> list[JudgedRow]:
-    """Rows of all questions of a shop; without a scorer the reader's feature is 0."""
-    rows: list[JudgedRow] = []
+def cheap_rows(shop: Shop, encoder: Encoder, settings: KnowledgeSettings) -> list[JudgedRow]:
+    """All candidates found for the questions of a shop, unread."""
     with shop_knowledge(shop, encoder, settings) as knowledge:
-        index = knowledge.index()
-        for number, question in enumerate(shop.questions):
-            vector = encoder.embed([question.text])[0]
-            found = knowledge.candidates(question.text, vector, 10, "fused")
-            found = found[: settings.rerank_passages]
-            asked = frozenset(content_words(question.text))
-            cheap = cheap_features(question.text, asked, found, index)
-            texts = [reading_text(c.chunk) for c in found]
-            logits = scorer.score(question.text, texts) if scorer else np.zeros(len(found))
-            for candidate, features, logit in zip(found, cheap, logits, strict=True):
-                right = candidate.chunk.document_id in question.relevant and all(
-                    any(f in candidate.chunk.text for f in alternatives)
-                    for alternatives in question.facts
-                )
-                rows.append(
-                    JudgedRow(
-                        question=f"{shop.name}:{number}",
-                        answerable=bool(question.relevant),
-                        features=with_reader(features, float(logit)),
-                        right=right,
-                    )
-                )
-    return rows
+        return [
+            JudgedRow(name, bool(question.relevant), row, answers(candidate.chunk, question))
+            for name, question, found, rows in _found(shop, knowledge)
+            for candidate, row in zip(found, rows, strict=True)
+        ]
+
+
+def read_rows(
+    shop: Shop,
+    encoder: Encoder,
+    reader: Reader,
+    prior: Sequence[float],
+    settings: KnowledgeSettings,
+) -> list[JudgedRow]:
+    """The candidates that would be read for the questions of a shop, with what the reader says;
+    `prior` are the weights that choose them."""
+    judged: list[JudgedRow] = []
+    with shop_knowledge(shop, encoder, settings) as knowledge:
+        for name, question, found, rows in _found(shop, knowledge):
+            order = np.argsort(-(np.array(rows) @ np.array(prior)))[: settings.rerank_passages]
+            texts = [reading_text(found[n].chunk) for n in order]
+            for n, reading in zip(order, reader.read(question.text, texts), strict=True):
+                right = answers(found[n].chunk, question)
+                row = with_reader(rows[n], reading)
+                judged.append(JudgedRow(name, bool(question.relevant), row, right))
+    return judged
+
+
+def _found(
+    shop: Shop, knowledge: KnowledgeBase
+) -> Iterator[tuple[str, ShopQuestion, list[Candidate], list[tuple[float, ...]]]]:
+    """(name, question, candidates, their features) for each question that finds something."""
+    index = knowledge.index()
+    for number, question in enumerate(shop.questions):
+        vector = knowledge.encoder.embed([question.text])[0]
+        found = knowledge.candidates(question.text, vector, 10, "fused")
+        asked = frozenset(content_words(question.text))
+        if found:
+            rows = cheap_features(question.text, asked, found, index)
+            yield f"{shop.name}:{number}", question, found, rows
 
 
 def fit(rows: Sequence[JudgedRow], kind: str) -> tuple[float, ...]:
@@ -118,11 +134,43 @@ def fit(rows: Sequence[JudgedRow], kind: str) -> tuple[float, ...]:
     return (float(model.intercept_[0]), *(float(w) for w in weights))
 
 
-def write_calibration(path: Path, rows: Mapping[str, Sequence[JudgedRow]]) -> Calibration:
-    """Fit each of MODELS on its rows, write the file, and return what it holds."""
+def calibrate(
+    folder: Path,
+    unseen: Sequence[Shop],
+    encoder: Encoder,
+    engines: Path,
+    settings: KnowledgeSettings,
+) -> dict[str, dict[str, float]]:
+    """Write folder's calibration.json, all models fitted on shops that neither reader nor encoder
+    ever saw: both are too sure of what they have learnt. Returns what each threshold gives."""
+    reader = CrossEncoder(folder, engines, settings.threads)
+    cheap = [row for shop in unseen for row in cheap_rows(shop, encoder, settings)]
+    prior = fit(cheap, "prior")
+    read = [row for shop in unseen for row in read_rows(shop, encoder, reader, prior, settings)]
+    weights = {"prior": prior, "lexical": fit(cheap, "lexical"), "read": fit(read, "read")}
     fitted = {
-        kind: dict(zip(FEATURES, (round(w, 5) for w in fit(judged, kind)), strict=True))
-        for kind, judged in rows.items()
+        kind: dict(zip(FEATURES, (round(w, 5) for w in row), strict=True))
+        for kind, row in weights.items()
     }
-    path.write_text(json.dumps(fitted, indent=1))
-    return Calibration.load(path)
+    (folder / "calibration.json").write_text(json.dumps(fitted, indent=1))
+    return outcomes(read, weights["read"])
+
+
+def outcomes(rows: Sequence[JudgedRow], weights: Sequence[float]) -> dict[str, dict[str, float]]:
+    """For each threshold the shares of answerable questions answered rightly and wrongly, and of
+    unanswerable ones withheld, when the most relevant candidate is quoted."""
+    best: dict[str, tuple[float, JudgedRow]] = {}
+    for row in rows:
+        relevance = 1 / (1 + math.exp(-float(np.dot(weights, row.features))))
+        if row.question not in best or relevance > best[row.question][0]:
+            best[row.question] = relevance, row
+    asked = [(r, row.right) for r, row in best.values() if row.answerable]
+    others = [r for r, row in best.values() if not row.answerable]
+    return {
+        f"{t:.2f}": {
+            "right": round(float(np.mean([r >= t and right for r, right in asked])), 3),
+            "wrong": round(float(np.mean([r >= t and not right for r, right in asked])), 3),
+            "withheld": round(float(np.mean([r < t for r in others])), 3),
+        }
+        for t in _THRESHOLDS
+    }

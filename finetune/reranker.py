@@ -1,8 +1,7 @@
-"""Train the reranker: a LoRA cross-encoder on MiniLM that reads (question, window).
+"""Train the reranker: MiniLM with a LoRA adapter that reads (question, text) and points.
 
-Its one logit, through a sigmoid, is the probability that the window answers the question. BERT
-cross-encoders: Nogueira and Cho, "Passage re-ranking with BERT", arXiv 1901.04085. The output
-folder holds the adapter (safetensors), and a manifest written last.
+It learns from each pair whether the text answers and, where the answer's place is known, where it
+stands. BERT cross-encoders: Nogueira and Cho, "Passage re-ranking with BERT", arXiv 1901.04085.
 """
 
 from __future__ import annotations
@@ -11,100 +10,157 @@ import json
 import math
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
-from sklearn.metrics import average_precision_score, roc_auc_score
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from tokenizers import Tokenizer
+from torch import Tensor
+from torch.nn import functional
 
-from finetune.calibrate import judged_rows, write_calibration
 from finetune.errors import DataError
-from finetune.reranker_data import (
-    Pair,
-    Shop,
-    grounded_pairs,
-    shop_pairs,
-    shops_below,
-    squad_pairs,
+from finetune.reranker_data import Material, Pair, grounded_pairs, shop_pairs, squad_pairs
+from knowledge.cross_encoder import HEADS, MAX_TOKENS
+from knowledge.encoder import Encoder
+from knowledge.minilm import (
+    ADAPTER,
+    ENCODER_ADAPTER,
+    backbone,
+    extended_tokenizer,
+    minilm_folder,
 )
-from knowledge.cross_encoder import ADAPTER, MAX_TOKENS, CrossEncoder
-from knowledge.encoder import Encoder, load_encoder, minilm_folder
-from knowledge.segment import is_cjk
-from knowledge.settings import KnowledgeSettings
+from knowledge.reading_net import ReadingNet
 
 BASE_NAME = "sentence-transformers/all-MiniLM-L6-v2"
+_SMOOTHING = 0.03
+_SPAN_WEIGHT = 0.25
+_CHINESE_SHARE = 0.08
+_PAD_TO = 16  # few shapes: oneDNN compiles its kernels anew for each
+
+
+def network(base: Any, adapter: Path | None, rank: int = 48) -> ReadingNet:
+    """A trainable reader: a new LoRA adapter on the base, or the one in `adapter`."""
+    if adapter:
+        net = ReadingNet(PeftModel.from_pretrained(base, adapter, is_trainable=True))
+        net.load_heads(adapter)
+        return net
+    config = LoraConfig(
+        r=rank,
+        lora_alpha=2 * rank,
+        target_modules=["query", "key", "value", "dense"],
+        exclude_modules=r".*pooler.*",
+    )
+    return ReadingNet(get_peft_model(base, config))
+
+
+def save(net: ReadingNet, out: Path) -> None:
+    """Write adapter and heads in float16, the base under its public name."""
+    net.backbone.save_pretrained(out)
+    tensors = load_file(out / ADAPTER)
+    save_file({name: t.half().contiguous() for name, t in tensors.items()}, out / ADAPTER)
+    heads = {name: t.half().contiguous() for name, t in net.head_state().items()}
+    save_file(heads, out / HEADS)
+    path = out / "adapter_config.json"
+    config = json.loads(path.read_text())
+    config["base_model_name_or_path"] = BASE_NAME
+    config["target_modules"] = sorted(config["target_modules"])
+    path.write_text(json.dumps(config, indent=1, sort_keys=True))
+    card = out / "README.md"
+    if card.is_file() and "base_model" in card.read_text()[:200]:
+        card.unlink()  # peft's empty card; ours is written by hand
 
 
 def _batches(pairs: Sequence[Pair], size: int, rng: random.Random) -> list[list[Pair]]:
     """Shuffled batches of pairs of about equal length, so that little is padded."""
-    order = sorted(pairs, key=lambda p: len(p.question) + len(p.window) + rng.randint(0, 60))
+    order = sorted(pairs, key=lambda p: len(p.question) + len(p.text) + rng.randint(0, 60))
     batches = [list(order[i : i + size]) for i in range(0, len(order), size)]
     rng.shuffle(batches)
     return batches
 
 
+def inputs_of(tokenizer: Tokenizer, pairs: Sequence[Pair]) -> tuple[dict[str, Tensor], Tensor]:
+    """Token ids, and the tokens (rows, 2) where answers begin and end: 0 for no answer, -100 for
+    an answer whose place is unknown or was cut off."""
+    rows = tokenizer.encode_batch([(p.question, p.text) for p in pairs])
+    places = []
+    for pair, row in zip(pairs, rows, strict=True):
+        place = (0, 0) if not pair.label else (-100, -100)
+        if pair.span:
+            inside = [
+                n
+                for n, ((a, b), kind) in enumerate(zip(row.offsets, row.type_ids, strict=True))
+                if kind == 1 and a < pair.span[1] and b > pair.span[0] and b > a
+            ]
+            place = (inside[0], inside[-1]) if inside else place
+        places.append(place)
+    inputs = {
+        "input_ids": torch.tensor([r.ids for r in rows]),
+        "attention_mask": torch.tensor([r.attention_mask for r in rows]),
+        "token_type_ids": torch.tensor([r.type_ids for r in rows]),
+    }
+    return inputs, torch.tensor(places)
+
+
+def loss_of(
+    net: ReadingNet, inputs: dict[str, Tensor], pairs: Sequence[Pair], places: Tensor
+) -> Tensor:
+    """Cross-entropy of the relevance and of the places."""
+    with torch.autocast("cpu", torch.bfloat16):
+        relevance, start, end = net(**inputs)
+    labels = torch.tensor([float(p.label) for p in pairs]) * (1 - 2 * _SMOOTHING) + _SMOOTHING
+    loss = functional.binary_cross_entropy_with_logits(relevance.float(), labels)
+    allowed = (inputs["token_type_ids"] == 1) & (inputs["attention_mask"] == 1)
+    allowed[:, 0] = True
+    if (places != -100).any():
+        for logits, place in zip((start, end), places.unbind(1), strict=True):
+            masked = logits.float().masked_fill(~allowed, -1e4)
+            loss = loss + _SPAN_WEIGHT * functional.cross_entropy(masked, place)
+    return loss
+
+
+def pair_tokenizer(tokenizer: Tokenizer) -> Tokenizer:
+    """The same tokenizer set to cut and pad (question, text) rows for training."""
+    tokenizer.enable_truncation(MAX_TOKENS, strategy="longest_first")
+    tokenizer.enable_padding(pad_to_multiple_of=_PAD_TO)
+    return tokenizer
+
+
 def train(
-    pairs: Sequence[Pair],
-    held_out: Sequence[Pair],
-    base: Path,
+    net: ReadingNet,
+    tokenizer: Tokenizer,
+    make_pairs: Callable[[random.Random], Sequence[Pair]],
     out: Path,
     *,
-    adapter: Path | None = None,
-    epochs: int = 2,
+    epochs: int,
+    held_out: Sequence[Pair] = (),
     batch_size: int = 48,
-    learning_rate: float = 4e-4,
-    rank: int = 32,
-    seed: int = 20261123,
+    learning_rate: float = 5e-4,
+    seed: int = 20261125,
     log: Callable[[str], object] = print,
-) -> dict[str, float]:
-    """Fit on pairs and save to out; `adapter` goes on from an earlier one. Returns the scores."""
+) -> None:
+    """Fit on make_pairs (drawn anew each epoch) and save to out after each epoch."""
     torch.manual_seed(seed)
     rng = random.Random(seed)
-    tokenizer = AutoTokenizer.from_pretrained(base)
-    model = AutoModelForSequenceClassification.from_pretrained(
-        base, num_labels=1, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0
-    )
-    if adapter:
-        model = PeftModel.from_pretrained(model, adapter, is_trainable=True)
-    else:
-        model = get_peft_model(
-            model,
-            LoraConfig(
-                r=rank,
-                lora_alpha=2 * rank,
-                target_modules=["query", "key", "value", "dense"],
-                exclude_modules=r".*pooler.*",
-                modules_to_save=["classifier", "pooler"],
-                task_type="SEQ_CLS",
-            ),
-        )
-    parameters = [p for p in model.parameters() if p.requires_grad]
+    pair_tokenizer(tokenizer)
+    parameters = [p for p in net.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=0.01)
+    pairs = make_pairs(rng)
     steps = epochs * math.ceil(len(pairs) / batch_size)
     schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda s: min((s + 1) / 100, 0.5 * (1 + math.cos(math.pi * s / steps)))
+        optimizer, lambda s: min((s + 1) / 100, 0.5 * (1 + math.cos(math.pi * min(1.0, s / steps))))
     )
     step, running, started = 0, 0.0, time.monotonic()
-    for _ in range(epochs):
-        model.train()
+    net.train()
+    for epoch in range(epochs):
+        pairs = pairs if epoch == 0 else make_pairs(rng)
         for batch in _batches(pairs, batch_size, rng):
-            inputs = tokenizer(
-                [p.question for p in batch],
-                [p.window for p in batch],
-                padding=True,
-                truncation="longest_first",
-                max_length=MAX_TOKENS,
-                pad_to_multiple_of=16,  # few shapes: oneDNN compiles its kernels anew for each
-                return_tensors="pt",
-            )
-            labels = torch.tensor([float(p.label) for p in batch]) * 0.94 + 0.03
-            with torch.autocast("cpu", torch.bfloat16):
-                logits = model(**inputs).logits.squeeze(-1)
-            loss = torch.nn.functional.binary_cross_entropy_with_logits(logits.float(), labels)
+            inputs, places = inputs_of(tokenizer, batch)
+            loss = loss_of(net, inputs, batch, places)
             loss.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(parameters, 1.0)
             optimizer.step()
@@ -114,110 +170,102 @@ def train(
             if step % 20 == 0:
                 mean = running / (1 - 0.98**step)
                 log(f"step {step}/{steps} loss {mean:.4f} {time.monotonic() - started:.0f}s")
-            if step % 300 == 0:
-                log(f"held out {scores(model, tokenizer, held_out[:1500])}")
-                model.save_pretrained(out)
-    result = scores(model, tokenizer, held_out)
-    model.save_pretrained(out)
-    tidy_adapter(out)
-    return result
+        save(net, out)
+        if held_out:
+            log(f"epoch {epoch + 1} held out {scores(net, tokenizer, held_out)}")
 
 
-def tidy_adapter(folder: Path) -> None:
-    """Halve the weights to float16, and name the base by its public name, not by a path."""
-    tensors = load_file(folder / ADAPTER)
-    save_file({name: t.half() for name, t in tensors.items()}, folder / ADAPTER)
-    path = folder / "adapter_config.json"
-    config = json.loads(path.read_text())
-    config["base_model_name_or_path"] = BASE_NAME
-    config["modules_to_save"] = sorted(set(config["modules_to_save"] or ()))
-    path.write_text(json.dumps(config, indent=1, sort_keys=True))
-    (folder / "README.md").unlink(missing_ok=True)  # peft's empty card; ours is written by hand
+@torch.inference_mode()
+def relevance_of(net: ReadingNet, tokenizer: Tokenizer, pairs: Sequence[Pair]) -> Any:
+    """float32 (pairs,) relevance logits."""
+    net.eval()
+    order = sorted(range(len(pairs)), key=lambda i: len(pairs[i].question) + len(pairs[i].text))
+    logits = np.zeros(len(pairs), dtype=np.float32)
+    for first in range(0, len(order), 64):
+        rows = order[first : first + 64]
+        inputs, _ = inputs_of(tokenizer, [pairs[i] for i in rows])
+        with torch.autocast("cpu", torch.bfloat16):
+            logits[rows] = net(**inputs)[0].float().numpy()
+    net.train()
+    return logits
 
 
-def public_pairs(data: Path, seed: int) -> list[Pair]:
+def scores(net: ReadingNet, tokenizer: Tokenizer, pairs: Sequence[Pair]) -> dict[str, float]:
+    """What a shop would see of (question, candidates) pairs by the reader alone.
+
+    `right`: share of answerable questions whose best candidate answers, at the threshold that
+    withholds nine tenths of the unanswerable ones; `first`: the same without a threshold.
+    """
+    return withheld_score(pairs, relevance_of(net, tokenizer, pairs))
+
+
+def withheld_score(pairs: Iterable[Pair], logits: Iterable[float]) -> dict[str, float]:
+    """See scores."""
+    best: dict[tuple[str, int], tuple[float, int]] = {}
+    answerable: dict[tuple[str, int], bool] = {}
+    for pair, logit in zip(pairs, logits, strict=True):
+        key = (pair.source, pair.group)
+        best[key] = max(best.get(key, (-99.0, 0)), (float(logit), pair.label))
+        answerable[key] = answerable.get(key, False) or bool(pair.label)
+    wrong = [best[k][0] for k in best if not answerable[k]]
+    threshold = float(np.quantile(wrong, 0.9))
+    asked = [best[k] for k in best if answerable[k]]
+    return {
+        "right": round(float(np.mean([label and logit > threshold for logit, label in asked])), 3),
+        "first": round(float(np.mean([label for _, label in asked])), 3),
+    }
+
+
+def public_pairs(data: Path, rng: random.Random) -> list[Pair]:
     """Stage one: pairs from public question-answer sets below FRONTDESK_DATA."""
-    rng = random.Random(seed)
     pairs = list(squad_pairs(data / "data/squad2_half_dev", rng))
     pairs += squad_pairs(data / "data/xquad", rng, "en")
-    pairs += grounded_pairs(data / "corpora/english_grounded.jsonl.zst", rng, faq_share=0.28)
+    pairs += grounded_pairs(data / "corpora/english_grounded.jsonl.zst", rng, 0.12)
     rng.shuffle(pairs)
     return pairs
 
 
+def chinese_pairs(data: Path, rng: random.Random, count: int) -> list[Pair]:
+    """Chinese question-answer pairs for stage two, where the reader learns to read Chinese."""
+    pairs = list(grounded_pairs(data / "corpora/chinese_grounded.jsonl.zst", rng, 0.05))
+    pairs += squad_pairs(data / "data/cmrc2018", rng)
+    return rng.sample(pairs, min(count, len(pairs)))
+
+
 def train_reranker(
     out: Path,
-    shops: Path,
-    calibration_shops: Path,
-    engines: Path,
-    settings: KnowledgeSettings,
+    material: Material,
+    encoder: Encoder,
+    data: Path | None,
     *,
-    data: Path | None = None,
     start: Path | None = None,
-    epochs: int = 3,
+    epochs: int = 2,
     log: Callable[[str], object] = print,
 ) -> dict[str, float]:
-    """Public pairs (or an earlier adapter), then shops full of near misses, then calibration.
+    """Public pairs (or an earlier adapter, `start`), then shops full of near misses.
 
-    The calibration's shops must not be among those trained on: a reader is too sure of what it
-    has learnt. Returns the scores on them. Raises DataError when there is nothing to start from.
+    Returns the scores on the unseen shops. Raises DataError when there is nothing to start from.
     """
-    encoder = load_encoder(settings.encoder, engines, settings.threads)
-    words = settings.max_chunk_words
-    base = minilm_folder()
-    unseen = [s for s in shops_below(calibration_shops) if not is_cjk(s.passages[0][2])]
-    held_out = [p for s in unseen for p in shop_pairs(s, encoder, words)]
+    tokenizer = extended_tokenizer(minilm_folder(), ENCODER_ADAPTER)
+    base = partial(backbone, minilm_folder(), ENCODER_ADAPTER)
     if start is None:
         if data is None:
             raise DataError("set FRONTDESK_DATA to the public sets, or give --start an adapter")
         start = out / "public"
-        train(public_pairs(data, 1), held_out, base, start, epochs=1, log=log)
-    spaced = [s for s in shops_below(shops) if not is_cjk(s.passages[0][2])]
-    pairs = [p for s in spaced for p in shop_pairs(s, encoder, words, negatives=4)]
-    result = train(pairs, held_out, base, out, adapter=start, epochs=epochs, log=log)
-    calibrate(out, spaced, shops_below(shops), unseen, encoder, engines, settings)
-    return result
+        log("stage 1: public question-answer pairs")
+        train(
+            network(base(), None), tokenizer, partial(public_pairs, data), start, epochs=1, log=log
+        )
+    log("stage 2: shops")
 
+    def pairs(rng: random.Random) -> list[Pair]:
+        drawn = [p for s in material.shops for p in shop_pairs(s, encoder, rng=rng)]
+        if data:
+            drawn += chinese_pairs(data, rng, round(_CHINESE_SHARE * len(drawn)))
+        rng.shuffle(drawn)
+        return drawn
 
-def calibrate(
-    folder: Path,
-    spaced: Sequence[Shop],
-    every: Sequence[Shop],
-    unseen: Sequence[Shop],
-    encoder: Encoder,
-    engines: Path,
-    settings: KnowledgeSettings,
-) -> None:
-    """Write calibration.json: the prior on all candidates, the reader on shops it never saw."""
-    wide = settings.model_copy(update={"rerank_passages": settings.candidates})
-    reader = CrossEncoder(folder, engines, settings.threads)
-    chinese = [s for s in every if s not in spaced]
-    rows = {
-        "prior": [r for s in spaced for r in judged_rows(s, encoder, None, wide)],
-        "lexical": [r for s in chinese for r in judged_rows(s, encoder, None, settings)],
-        "read": [r for s in unseen for r in judged_rows(s, encoder, reader, settings)],
-    }
-    write_calibration(folder / "calibration.json", rows)
-
-
-@torch.inference_mode()
-def scores(model: Any, tokenizer: Any, pairs: Sequence[Pair]) -> dict[str, float]:
-    """AUC, average precision and log loss over pairs."""
-    model.eval()
-    probabilities: list[float] = []
-    for start in range(0, len(pairs), 64):
-        batch = pairs[start : start + 64]
-        inputs = tokenizer(
-            [p.question for p in batch], [p.window for p in batch], padding=True,
-            truncation="longest_first", max_length=MAX_TOKENS, pad_to_multiple_of=16,
-            return_tensors="pt",
-        )  # fmt: skip
-        with torch.autocast("cpu", torch.bfloat16):
-            logits = model(**inputs).logits.squeeze(-1)
-        probabilities += torch.sigmoid(logits.float()).tolist()
-    model.train()
-    labels = [p.label for p in pairs]
-    return {
-        "auc": round(float(roc_auc_score(labels, probabilities)), 4),
-        "average_precision": round(float(average_precision_score(labels, probabilities)), 4),
-    }
+    net = network(base(), start)
+    train(net, tokenizer, pairs, out, epochs=epochs, log=log)
+    unseen = [p for s in material.unseen for p in shop_pairs(s, encoder, negatives=6)]
+    return scores(net, tokenizer, unseen)

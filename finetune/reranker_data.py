@@ -1,47 +1,56 @@
-"""Pairs (question, window) for the reranker, built from public question-answer sets.
+"""Pairs (question, text) for the reranker, from public question-answer sets and our own shops.
 
-A window is a title and one to four consecutive sentences of a passage, as the reranker will see
-them when it serves. Label 1: the window holds the answer. Negatives are near misses: other
-sentences of the same passage, the paragraph an unanswerable question was written against, and
-neighbouring passages of the same source.
+A text is a title and consecutive sentences of a passage, as the reader sees a chunk when it serves.
+Label 1: the text holds the answer, `span` says where. Negatives are near misses: the same text
+without the sentence that answers, other parts of the passage, the paragraph an unanswerable
+question was written against, neighbouring passages of the same source.
 
-Sources (found below FRONTDESK_DATA): half of the SQuAD 2.0 dev set (CC BY-SA 4.0), XQuAD English
-(CC BY-SA 4.0), english_grounded (licences in its README). Shops written for this project (with
-`questions.jsonl` beside `corpus.jsonl`) can be added.
+Sources (found below FRONTDESK_DATA): half of the SQuAD 2.0 dev set and XQuAD English (CC BY-SA
+4.0), CMRC 2018 trial and DRCD (CC BY-SA), english_grounded and chinese_grounded (licences in their
+README). The shops in `finetune/shops` were written for this project.
 """
 
 from __future__ import annotations
 
 import json
 import random
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from knowledge.chunk import chunk_document
+from knowledge.chunk import chunk_document, length_in_words
 from knowledge.encoder import Encoder
-from knowledge.load import read_text
+from knowledge.language import Detector
+from knowledge.load import Loader, read_text
 from knowledge.rerank import reading_text
 from knowledge.segment import content_words, split_sentences
-from knowledge.types import Document
+from knowledge.types import Chunk, Document
 
-MAX_WINDOW_SENTENCES = 4
-MAX_WINDOW_CHARACTERS = 520
+_CHUNK_WORDS = 90  # as served, see KnowledgeSettings
+_WINDOW_WORDS = (30, 50, 70, 85)
+_MAX_CHARACTERS = 640
+_UNTITLED_SHARE = 0.15
 _MAX_BYTES = 500_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """One training row; `group` names the article or source, so that splits never cut one."""
+    """One training row: does `text` (as the reader sees a chunk) answer the question?
+
+    `span` is where the answer stands in `text`, in characters, or None where it does not or is not
+    known. `group` is the question's number within its source, `source` the article or shop.
+    """
 
     question: str
-    window: str
+    text: str
     label: int
-    group: str
+    span: tuple[int, int] | None
+    source: str
+    group: int = 0
 
 
 def read_records(path: Path) -> Iterator[dict[str, Any]]:
@@ -56,14 +65,46 @@ def overlap(question: str, text: str) -> float:
     return len(asked & set(content_words(text))) / len(asked) if asked else 0.0
 
 
+def find_span(text: str, answers: Iterable[str]) -> tuple[int, int] | None:
+    """Where the first answer that text holds begins and ends, in characters."""
+    folded = text.casefold()
+    for answer in answers:
+        wanted = " ".join(answer.split()).casefold()
+        if wanted and (start := folded.find(wanted)) >= 0 and len(folded) == len(text):
+            return start, start + len(wanted)
+    return None
+
+
 def windows_of(title: str, text: str, rng: random.Random) -> list[str]:
-    """Cut text into consecutive windows of random length, each under its title."""
-    sentences, windows, start = split_sentences(text), [], 0
-    while start < len(sentences):
-        size = rng.randint(1, MAX_WINDOW_SENTENCES)
-        windows.append(" ".join(sentences[start : start + size]))
-        start += size
-    return [f"{title}: {w}"[:MAX_WINDOW_CHARACTERS] if title else w for w in windows if w]
+    """Cut text into consecutive windows of whole sentences, of random length, under its title."""
+    windows: list[str] = []
+    current: list[str] = []
+    limit = rng.choice(_WINDOW_WORDS)
+    for sentence in split_sentences(text):
+        current.append(sentence)
+        if length_in_words(" ".join(current)) >= limit:
+            windows.append(" ".join(current))
+            current, limit = [], rng.choice(_WINDOW_WORDS)
+    if current:
+        windows.append(" ".join(current))
+    return [f"{title}: {w}"[:_MAX_CHARACTERS] if title else w[:_MAX_CHARACTERS] for w in windows]
+
+
+def without_answer(text: str, span: tuple[int, int], title: str = "") -> str | None:
+    """Text without the sentence that holds the span: the nearest miss there is.
+
+    A title in front of it ("title: text") stays. None where nothing else would be left.
+    """
+    head = f"{title}: " if title and text.startswith(f"{title}: ") else ""
+    kept, position, dropped = [], len(head), False
+    for sentence in split_sentences(text[len(head) :]):
+        start = text.find(sentence, position)
+        position = start + len(sentence)
+        if start < span[1] and position > span[0]:
+            dropped = True
+        else:
+            kept.append(sentence)
+    return head + " ".join(kept) if dropped and kept else None
 
 
 def near_misses(question: str, windows: Iterable[str], count: int) -> list[str]:
@@ -74,53 +115,64 @@ def near_misses(question: str, windows: Iterable[str], count: int) -> list[str]:
 def squad_pairs(folder: Path, rng: random.Random, language: str | None = None) -> Iterator[Pair]:
     """SQuAD-like folder (corpus, queries): answerable and adversarially unanswerable questions."""
     corpus = {row["id"]: row for row in read_records(folder / "corpus.jsonl.gz")}
-    for query in read_records(folder / "queries.jsonl.gz"):
+    articles: dict[str, list[str]] = {}
+    for row in corpus.values():
+        articles.setdefault(row["title"], []).extend(windows_of(row["title"], row["text"], rng))
+    for number, query in enumerate(read_records(folder / "queries.jsonl.gz")):
         if language and query.get("lang", query.get("language")) != language:
             continue
         sources = query["relevant"] or query.get("near_miss", [])
         if not sources or sources[0] not in corpus:
             continue
         passage = corpus[sources[0]]
-        windows = windows_of(passage["title"], passage["text"], rng)
         answers = query.get("answers") or [query.get("answer") or ""]
-        holding = [w for w in windows if any(a and a in w for a in answers)]
-        question, group = query["text"].strip(), passage["title"]
-        if query["relevant"] and holding:
-            yield Pair(question, near_misses(question, holding, 1)[0], 1, group)
+        windows = windows_of(passage["title"], passage["text"], rng)
+        question, source = query["text"].strip(), passage["title"]
+        holding = [w for w in windows if query["relevant"] and find_span(w, answers)]
         missing = [w for w in windows if w not in holding]
-        for window in near_misses(question, missing, 1 if query["relevant"] else 2):
-            yield Pair(question, window, 0, group)
+        if holding:
+            best = near_misses(question, holding, 1)[0]
+            span = find_span(best, answers)
+            yield Pair(question, best, 1, span, source, number)
+            if span and (stripped := without_answer(best, span, source)):
+                yield Pair(question, stripped, 0, None, source, number)
+            missing += [w for w in articles[source] if not find_span(w, answers)]
+        for window in near_misses(question, missing, 1 if holding else 2):
+            yield Pair(question, window, 0, None, source, number)
 
 
-def grounded_pairs(path: Path, rng: random.Random, faq_share: float) -> Iterator[Pair]:
-    """english_grounded: the span's window against sibling passages and, within a source, others."""
+def grounded_pairs(path: Path, rng: random.Random, synthetic_share: float) -> Iterator[Pair]:
+    """english_grounded, chinese_grounded: the span's window against others of the same source.
+
+    `synthetic_share` of the records whose question is only a heading are taken.
+    """
     recent: dict[str, list[str]] = {}
-    for record in read_records(path):
+    for number, record in enumerate(read_records(path)):
         source, question = record["source"], record.get("question")
         synthetic = source.split(":")[0] in {"faq", "howto", "about"}
-        if not question or (synthetic and rng.random() > faq_share):
+        if not question or (synthetic and rng.random() > synthetic_share):
             continue
         titles, texts = zip(
             *(p.split("\n", 1) if "\n" in p else ("", p) for p in record["passages"]), strict=True
         )
         gold, span = record["passage"], record.get("span")
-        windows = windows_of(titles[gold], texts[gold], rng)
-        if not windows:
-            continue
         answer = record["passages"][gold][span[0] : span[1]] if span else ""
-        start = re.sub(r"\s+", " ", answer)[:40]
-        holding = [w for w in windows if start and start in w] or windows[:1]
-        positive = holding[0]
-        if synthetic and rng.random() < 0.6:  # the question repeats the heading: hide it often
-            positive = positive.split(": ", 1)[-1]
+        title = "" if synthetic and rng.random() < 0.6 else titles[gold]  # it repeats the question
+        windows = windows_of(title, texts[gold], rng)
+        answers = [answer, " ".join(answer.split())[:60]]
+        holding = [w for w in windows if find_span(w, answers)]
+        if holding:
+            found = find_span(holding[0], answers)
+            yield Pair(question[-300:], holding[0], 1, found, source, number)
+            if found and not synthetic and (stripped := without_answer(holding[0], found, title)):
+                yield Pair(question[-300:], stripped, 0, None, source, number)
         others = [
             w for i, t in enumerate(texts) if i != gold for w in windows_of(titles[i], t, rng)
         ]
         pool = near_misses(question, others + recent.setdefault(source, []), 6)
-        yield Pair(question[-300:], positive, 1, source)
-        for window in rng.sample(pool, min(2, len(pool))):
-            yield Pair(question[-300:], window, 0, source)
-        recent[source] = (recent[source] + windows)[-150:]
+        for window in rng.sample(pool, min(2 if holding else 1, len(pool))):
+            yield Pair(question[-300:], window, 0, None, source, number)
+        recent[source] = (recent[source] + windows)[-60:]
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +191,14 @@ class Shop:
     name: str
     passages: tuple[tuple[str, str, str], ...]
     questions: tuple[ShopQuestion, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """Shops to learn from, and shops never learnt from to calibrate on."""
+
+    shops: tuple[Shop, ...]
+    unseen: tuple[Shop, ...]
 
 
 def read_shop(path: Path) -> Shop:
@@ -166,23 +226,82 @@ def shops_below(folder: Path) -> list[Shop]:
     return [read_shop(p) for p in sorted(folder.iterdir()) if p.is_dir() or p.suffix == ".jsonl"]
 
 
-def shop_pairs(shop: Shop, encoder: Encoder, max_words: int, negatives: int = 5) -> Iterator[Pair]:
-    """(question, chunk) as served: the right chunks, and those nearest to the question that are
-    not. Chunks of relevant passages that lack a fact are left out: they may answer in part."""
+def shop_chunks(shop: Shop) -> list[Chunk]:
+    """A shop's passages cut as they are served."""
     documents = [Document(i, title, text, "", shop.name) for i, title, text in shop.passages]
-    chunks = [c for d in documents for c in chunk_document(d, max_words, 1)]
+    return [c for d in documents for c in chunk_document(d, _CHUNK_WORDS, 1)]
+
+
+def answers(chunk: Chunk, question: ShopQuestion) -> bool:
+    """True when the chunk is of a relevant passage and holds every fact."""
+    return chunk.document_id in question.relevant and all(
+        any(fact in chunk.text for fact in alternatives) for alternatives in question.facts
+    )
+
+
+def shop_pairs(
+    shop: Shop,
+    encoder: Encoder,
+    negatives: int = 2,
+    rng: random.Random | None = None,
+) -> Iterator[Pair]:
+    """(question, chunk) as served: the right chunks, and those nearest to the question that are
+    not. Chunks of relevant passages that lack a fact are left out: they may answer in part.
+
+    With `rng`, for training: negatives are drawn from three times as many, each right chunk is
+    given once more without the sentence that answers, and some titles are left out.
+    """
+    chunks = shop_chunks(shop)
     vectors = encoder.embed([c.indexed_text for c in chunks])
     asked = encoder.embed([q.text for q in shop.questions])
-    for question, vector in zip(shop.questions, asked, strict=True):
-        cosines = vectors @ vector
-        lexical = np.array([overlap(question.text, c.indexed_text) for c in chunks])
-        order = np.argsort(-(cosines + 0.5 * lexical))
+    held = [frozenset(content_words(c.indexed_text)) for c in chunks]
+    for number, (question, vector) in enumerate(zip(shop.questions, asked, strict=True)):
+        words = set(content_words(question.text))
+        lexical = np.array([len(words & h) / max(1, len(words)) for h in held])
+        known = encoder.known_share(question.text)
+        order = np.argsort(-(known * (vectors @ vector) + (1.5 - known) * lexical))
         wrong = [chunks[i] for i in order if chunks[i].document_id not in question.relevant]
-        right = [
-            c
-            for c in chunks
-            if c.document_id in question.relevant
-            and all(any(f in c.text for f in alternatives) for alternatives in question.facts)
-        ]
-        yield from (Pair(question.text, reading_text(c), 1, shop.name) for c in right)
-        yield from (Pair(question.text, reading_text(c), 0, shop.name) for c in wrong[:negatives])
+        if rng:
+            wrong = rng.sample(wrong[: 3 * negatives], negatives)
+        for chunk in chunks:
+            if answers(chunk, question):
+                yield from _right_pairs(question, chunk, shop.name, number, rng)
+        for chunk in wrong[:negatives]:
+            yield Pair(question.text, reading_text(chunk), 0, None, shop.name, number)
+
+
+def _right_pairs(
+    question: ShopQuestion, chunk: Chunk, source: str, number: int, rng: random.Random | None
+) -> Iterator[Pair]:
+    """The chunk that answers, and for training its nearest miss."""
+    title, text = " - ".join(chunk.title_path), reading_text(chunk)
+    if rng and rng.random() < _UNTITLED_SHARE:
+        text = " ".join(chunk.text.split())
+    span = find_span(text, question.facts[0]) if question.facts else None
+    yield Pair(question.text, text, 1, span, source, number)
+    if rng and span and (stripped := without_answer(text, span, title)):
+        yield Pair(question.text, stripped, 0, None, source, number)
+
+
+def shop_of_documents(name: str, documents: Path, questions: Path) -> Shop:
+    """A shop whose passages are a folder of documents, with questions put to them by id
+    (`{"id", "answered", "missed"}`); expired and internal documents are left out."""
+    found, _ = Loader(Detector()).load([documents])
+    today = date.today()
+    current = [d for d in found if d.audience != "agents" and (d.valid_until or today) >= today]
+    held = {d.id for d in current}
+    rows = [r for r in read_records(questions) if r["id"] in held]
+    asked = [
+        ShopQuestion(question, (r["id"],), ((fact,),))
+        for r in rows
+        for question, fact in r["answered"]
+    ] + [ShopQuestion(question, (), ()) for r in rows for question in r["missed"]]
+    return Shop(name, tuple((d.id, d.title, d.text) for d in current), tuple(asked))
+
+
+def demo_shops(folder: Path) -> list[Shop]:
+    """The demo shop's documents with its training questions, a shop for each language."""
+    return [
+        shop_of_documents(f"demo-{q.stem}", folder / "documents" / q.stem, q)
+        for q in sorted((folder / "training_questions").glob("*.jsonl"))
+    ]

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,6 +22,7 @@ from assistant.followup import resolve
 from assistant.settings import Settings, load_settings
 from assistant.types import Message
 from knowledge.build import open_knowledge, open_refresher
+from knowledge.command_line import one_line_errors
 from knowledge.errors import KnowledgeError
 from knowledge.evaluate import JudgedQuery, evaluate
 from knowledge.load import read_text
@@ -36,17 +38,12 @@ CUSTOMER_ROLES = frozenset({"customer", "user"})
 _errors = Console(stderr=True)
 
 
-@contextmanager
-def clear_errors() -> Iterator[None]:
-    """Turn known errors into one line on stderr and exit code 1."""
-    try:
-        yield
-    except (KnowledgeError, AssistantError, OSError) as error:
-        typer.echo(f"error: {' '.join(str(error).split())}", err=True)
-        raise typer.Exit(1) from None
-    except KeyboardInterrupt:
-        typer.echo("interrupted; the published version is unchanged", err=True)
-        raise typer.Exit(1) from None
+clear_errors = partial(
+    one_line_errors,
+    KnowledgeError,
+    AssistantError,
+    interrupted="interrupted; the published version is unchanged",
+)
 
 
 def settings_of(home: Path | None) -> Settings:

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from knowledge.segment import is_cjk, split_sentences
 from knowledge.types import Chunk, Document
 
 _HEADING = re.compile(r"^(#{1,6})\s+(.+?)\s*#*$")
 _TABLE_ROW = re.compile(r"^\s*\|.*\|\s*$")
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A piece that is never cut; `starts_line` when a line of the document begins with it."""
+
+    text: str
+    starts_line: bool
 
 
 def length_in_words(text: str) -> float:
@@ -52,48 +61,60 @@ def table_rows_as_sentences(lines: list[str]) -> list[str]:
     ]
 
 
-def _units(text: str) -> list[str]:
+def _units(text: str) -> list[Unit]:
     """Sentences, list items and table rows: the smallest pieces that are never cut."""
-    units: list[str] = []
+    units: list[Unit] = []
     table: list[str] = []
     for line in [*text.splitlines(), ""]:
         if _TABLE_ROW.match(line):
             table.append(line)
             continue
         if table:
-            units.extend(table_rows_as_sentences(table))
+            units.extend(Unit(row, True) for row in table_rows_as_sentences(table))
             table = []
-        units.extend(split_sentences(line))
+        units.extend(Unit(s, n == 0) for n, s in enumerate(split_sentences(line)))
     return units
 
 
-def _bounded(units: list[str], max_words: int) -> Iterator[str]:
+def _bounded(units: list[Unit], max_words: int) -> Iterator[Unit]:
     """Units no longer than max_words; a longer one is cut at spaces (or characters)."""
     for unit in units:
-        if length_in_words(unit) <= max_words:
+        if length_in_words(unit.text) <= max_words:
             yield unit
-        elif is_cjk(unit):
+        elif is_cjk(unit.text):
             step = int(max_words * 1.6)
-            yield from (unit[i : i + step] for i in range(0, len(unit), step))
+            for i in range(0, len(unit.text), step):
+                yield Unit(unit.text[i : i + step], unit.starts_line and i == 0)
         else:
-            words = unit.split()
-            yield from (" ".join(words[i : i + max_words]) for i in range(0, len(words), max_words))
+            words = unit.text.split()
+            for i in range(0, len(words), max_words):
+                piece = " ".join(words[i : i + max_words])
+                yield Unit(piece, unit.starts_line and i == 0)
 
 
-def _pack(units: list[str], max_words: int, overlap: int) -> list[str]:
+def _joined(units: list[Unit]) -> str:
+    """The units as running text, lines kept."""
+    text = ""
+    for unit in units:
+        space = "" if is_cjk(unit.text) else " "
+        text += ("\n" if unit.starts_line else space) + unit.text
+    return text.strip()
+
+
+def _pack(units: list[Unit], max_words: int, overlap: int) -> list[str]:
     """Join units to chunks of at most max_words, repeating the last `overlap` units."""
-    chunks: list[list[str]] = []
-    current: list[str] = []
+    chunks: list[list[Unit]] = []
+    current: list[Unit] = []
     for unit in _bounded(units, max_words):
-        if current and length_in_words("\n".join([*current, unit])) > max_words:
+        if current and length_in_words(_joined([*current, unit])) > max_words:
             chunks.append(current)
             tail = current[-overlap:] if overlap else []
-            fits = length_in_words("\n".join([*tail, unit])) <= max_words
+            fits = length_in_words(_joined([*tail, unit])) <= max_words
             current = list(tail) if fits and len(tail) < len(current) else []
         current.append(unit)
     if current:
         chunks.append(current)
-    return ["\n".join(chunk) for chunk in chunks]
+    return [_joined(chunk) for chunk in chunks]
 
 
 def chunk_document(document: Document, max_words: int, overlap: int) -> list[Chunk]:

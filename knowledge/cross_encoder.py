@@ -1,7 +1,8 @@
-"""The reader of the reranker: MiniLM with a LoRA adapter, scoring (question, text) pairs.
+"""The reader of the reranker on ONNX Runtime: does this text answer the question, and where?
 
-Like the encoder it is exported once to ONNX, its weights then quantised to 8 bits: it reads several
-passages a turn, and it was calibrated as it runs. The adapter (a few MB) is what is shipped.
+MiniLM with the LoRA adapter and heads that `python -m finetune reranker` trains (a few MB, that is
+what is shipped), exported once to ONNX with weights in 8 bits: it reads several passages a turn,
+and it was calibrated as it runs.
 """
 
 from __future__ import annotations
@@ -10,48 +11,89 @@ import hashlib
 import logging
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Tokenizer
 
-from knowledge.encoder import export_onnx, in_length_order, minilm_folder, onnx_session, padded
+from knowledge.encoder import export_onnx, in_length_order, onnx_session, padded
 from knowledge.errors import EncoderError
+from knowledge.minilm import ADAPTER, ENCODER_ADAPTER, backbone, extended_tokenizer, minilm_folder
 
 log = logging.getLogger(__name__)
-MAX_TOKENS = 144  # as in training
-ADAPTER = "adapter_model.safetensors"
+MAX_TOKENS = 160  # as in training
+MAX_ANSWER_TOKENS = 40
+HEADS = "heads.safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What the reader makes of a text.
+
+    `relevance` is the logit that it answers; `pointed` is by how much (in nats) the best answer
+    span beats "no answer here"; `span` is that span in the text, in characters.
+    """
+
+    relevance: float
+    pointed: float
+    span: tuple[int, int]
 
 
 class CrossEncoder:
-    """Scores texts for a question; higher logits are more likely answers."""
+    """Reads texts for a question."""
 
-    def __init__(self, adapter: Path, engines: Path, threads: int = 2) -> None:
-        if not (adapter / ADAPTER).is_file():
+    def __init__(self, folder: Path, engines: Path, threads: int = 2) -> None:
+        if not (folder / HEADS).is_file():
             raise EncoderError(
-                f"{adapter} holds no reranker; train one with `python -m finetune reranker`"
+                f"{folder} holds no reranker; train one with `python -m finetune reranker`"
             )
-        digest = hashlib.sha256((adapter / ADAPTER).read_bytes()).hexdigest()[:12]
-        exported = engines / f"reranker-{digest}-int8.onnx"
+        digest = hashlib.sha256()
+        for name in (ADAPTER, HEADS):
+            digest.update((folder / name).read_bytes())
+        exported = engines / f"reranker-{digest.hexdigest()[:12]}-int8.onnx"
         if not exported.exists():
             log.info("exporting the reranker to ONNX, once: %s", exported)
-            _export(_merged(adapter), exported)
+            _export(_merged(folder), exported)
         self._run = onnx_session(exported, threads)
-        self._tokenizer = Tokenizer.from_file(str(minilm_folder() / "tokenizer.json"))
+        self._tokenizer = extended_tokenizer(minilm_folder(), ENCODER_ADAPTER)
         self._tokenizer.enable_truncation(MAX_TOKENS, strategy="longest_first")
         self._tokenizer.enable_padding()
 
-    def score(self, question: str, texts: Sequence[str]) -> NDArray[np.float32]:
-        """float32 (len(texts),) logits."""
-        if not texts:
-            return np.zeros(0, dtype=np.float32)
-        rows = in_length_order(
-            [len(w) for w in texts],
-            lambda rows: self._run(padded(self._tokenizer, [(question, texts[r]) for r in rows])),
+    def read(self, question: str, texts: Sequence[str]) -> list[Reading]:
+        """One reading a text, in order."""
+        return in_length_order(
+            [len(t) for t in texts], lambda rows: self._read(question, [texts[r] for r in rows])
         )
-        return np.asarray(rows, dtype=np.float32).reshape(-1)
+
+    def _read(self, question: str, texts: Sequence[str]) -> list[Reading]:
+        encodings = self._tokenizer.encode_batch([(question, text) for text in texts])
+        relevance, start, end = self._run(padded(encodings))
+        return [
+            Reading(float(relevance[n]), *best_span(start[n], end[n], e.type_ids, e.offsets))
+            for n, e in enumerate(encodings)
+        ]
+
+
+def best_span(
+    start: NDArray[np.float32],
+    end: NDArray[np.float32],
+    type_ids: Sequence[int],
+    offsets: Sequence[tuple[int, int]],
+) -> tuple[float, tuple[int, int]]:
+    """(logit of the best span over that of no answer, the span in characters of the text)."""
+    tokens = enumerate(zip(type_ids, offsets, strict=True))
+    inside = [n for n, (kind, (a, b)) in tokens if kind and b > a]
+    if not inside:
+        return -30.0, (0, 0)
+    first, count = inside[0], len(inside)
+    sums = start[first : first + count, None] + end[None, first : first + count]
+    allowed = np.triu(np.ones_like(sums)) - np.triu(np.ones_like(sums), MAX_ANSWER_TOKENS)
+    sums = np.where(allowed > 0, sums, -np.inf)
+    i, j = divmod(int(sums.argmax()), count)
+    margin = float(sums[i, j] - start[0] - end[0])
+    return margin, (offsets[first + i][0], offsets[first + j][1])
 
 
 def _export(module: Any, path: Path) -> None:
@@ -60,7 +102,7 @@ def _export(module: Any, path: Path) -> None:
 
     whole = path.with_suffix(".whole")
     partial = path.with_suffix(f".{os.getpid()}.partial")
-    export_onnx(module, whole)
+    export_onnx(module, whole, ["relevance", "start", "end"])
     logging.disable(logging.INFO)  # it logs every tensor on the root logger
     try:
         quantize_dynamic(
@@ -76,23 +118,10 @@ def _export(module: Any, path: Path) -> None:
     whole.unlink()
 
 
-def _merged(adapter: Path) -> Any:
-    """torch module with the adapter merged into a full-precision MiniLM; one logit a row."""
-    import torch
-    from peft import PeftModel
-    from transformers import AutoModelForSequenceClassification
+def _merged(folder: Path) -> Any:
+    """The torch module with the adapter merged into a full-precision MiniLM."""
+    from knowledge.reading_net import ReadingNet
 
-    base = AutoModelForSequenceClassification.from_pretrained(
-        minilm_folder(), num_labels=1, attn_implementation="eager"
-    )
-    model = PeftModel.from_pretrained(base, adapter).merge_and_unload().eval()
-
-    class Logit(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.model = model
-
-        def forward(self, input_ids: Any, attention_mask: Any, token_type_ids: Any) -> Any:
-            return self.model(input_ids, attention_mask, token_type_ids).logits.squeeze(-1)
-
-    return Logit().eval()
+    net = ReadingNet(backbone(minilm_folder(), ENCODER_ADAPTER, folder))
+    net.load_heads(folder)
+    return net.eval()

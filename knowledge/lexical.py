@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections import Counter
 from collections.abc import Collection, Sequence, Set
 
@@ -25,8 +26,9 @@ class LexicalIndex:
         self._bm25.index([t or ["\x00"] for t in tokens], show_progress=False)
         self._vocabulary = frozenset(term for row in tokens for term in row)
         self._words = [frozenset(content_words(text)) for text in texts]
-        self._documents = Counter(word for held in self._words for word in held)
-        self._count = len(texts)
+        documents = Counter(word for held in self._words for word in held)
+        self._rarest = _inverse_frequency(0, len(texts))
+        self._weights = {w: _inverse_frequency(n, len(texts)) for w, n in documents.items()}
 
     def best(self, query: str, count: int) -> list[tuple[int, float]]:
         """(position, BM25 score > 0) of the count best texts, best first."""
@@ -39,8 +41,7 @@ class LexicalIndex:
 
     def weight(self, word: str) -> float:
         """Inverse document frequency; a word no text has weighs as much as the rarest."""
-        held = self._documents[word]
-        return float(np.log(1 + (self._count - held + 0.5) / (held + 0.5)))
+        return self._weights.get(word, self._rarest)
 
     def coverage(self, asked: Collection[str], position: int) -> float:
         """Share of the asked words, weighted by rarity, that the text at position has, 0 to 1."""
@@ -52,8 +53,12 @@ class LexicalIndex:
 
     def unknown(self, asked: Collection[str]) -> float:
         """Share of the asked words, weighted by rarity, that no text has, 0 to 1."""
-        return 1 - self._share(asked, self._documents.keys())
+        return 1 - self._share(asked, self._weights.keys())
 
     def _share(self, asked: Collection[str], held: Set[str]) -> float:
         total = sum(self.weight(w) for w in asked)
         return sum(self.weight(w) for w in asked if w in held) / total if total else 0.0
+
+
+def _inverse_frequency(holding: int, texts: int) -> float:
+    return math.log(1 + (texts - holding + 0.5) / (holding + 0.5))

@@ -1,9 +1,10 @@
 """Rerank: read the question beside each candidate, and say how sure it is that it answers.
 
-The cross-encoder (a LoRA adapter on MiniLM, trained by `python -m finetune reranker`) scores
-(question, chunk). Its logit, lexical coverage and cosine go through a logistic model fitted on
-shops full of near misses; the result is the probability that the chunk answers the question. Where
-the encoder does not know the script of the question, a logistic model of lexical evidence is used.
+The reader (a LoRA adapter on MiniLM, trained by `python -m finetune reranker`) looks at (question,
+chunk), says whether the chunk answers and points at the place. What it says, lexical coverage and
+cosine go through a logistic model fitted on shops full of near misses; the result is the
+probability that the chunk answers the question. Where the encoder does not know the script of the
+question, a logistic model of lexical evidence is used.
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ import math
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from heapq import nlargest
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
-from knowledge.segment import content_words, split_sentences
+from knowledge.cross_encoder import Reading
+from knowledge.segment import content_words, is_cjk, split_sentences
 from knowledge.types import Chunk
 
 if TYPE_CHECKING:
@@ -30,15 +31,30 @@ _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 # With less than half of its tokens known, the encoder's opinion is noise.
 MIN_KNOWN_SHARE = 0.5
 # The fused score is left out: what it is worth depends on how many passages a shop has.
-FEATURES = ("bias", "reader", "coverage", "cosine", "bm25", "unknown", "numbers")
-READ_AT_ONCE = 2
+# A lead is how far a candidate is before, or behind, the best of other documents: of two near
+# misses that fit a question equally well, neither is likely to be its answer.
+FEATURES = (
+    "bias",
+    "reader",
+    "pointed",
+    "coverage",
+    "coverage_lead",
+    "cosine",
+    "cosine_lead",
+    "bm25",
+    "unknown",
+    "numbers",
+    "cjk",
+)
 # A relevance from which the candidates below are not read any more; keeps most turns short.
 SURE = 0.8
 # Which features each of the logistic models sees.
+_READ = frozenset({"reader", "pointed"})
+_LEADS = frozenset({"coverage_lead", "cosine_lead"})
 MODELS: dict[str, frozenset[str]] = {
     "read": frozenset(FEATURES),
-    "prior": frozenset(FEATURES) - {"reader"},
-    "lexical": frozenset(FEATURES) - {"reader", "cosine"},
+    "prior": frozenset(FEATURES) - _READ - _LEADS,
+    "lexical": frozenset(FEATURES) - _READ - {"cosine", "cosine_lead"},
 }
 
 
@@ -58,10 +74,12 @@ class Candidate:
     relevance: float = 0.0
 
 
-class PairScorer(Protocol):
-    """Scores (question, text) pairs; one logit a text, higher is more likely an answer."""
+class Reader(Protocol):
+    """Reads texts for a question."""
 
-    def score(self, question: str, texts: Sequence[str]) -> NDArray[np.float32]: ...
+    def read(self, question: str, texts: Sequence[str]) -> list[Reading]:
+        """One reading a text, in order."""
+        ...
 
 
 class Reranker(Protocol):
@@ -111,8 +129,8 @@ class Calibration:
 class CrossEncoderReranker:
     """Orders candidates by cheap evidence, then reads the first ones until one is sure."""
 
-    def __init__(self, scorer: PairScorer, calibration: Calibration, passages: int = 6) -> None:
-        self.scorer = scorer
+    def __init__(self, reader: Reader, calibration: Calibration, passages: int) -> None:
+        self.reader = reader
         self.calibration = calibration
         self.passages = passages
 
@@ -123,25 +141,24 @@ class CrossEncoderReranker:
         asked = frozenset(content_words(question))
         rows = cheap_features(question, asked, candidates, index)
         kind = "prior" if known >= MIN_KNOWN_SHARE else "lexical"
-        weighed = sorted(
-            ((self.calibration.relevance(kind, row), n) for n, row in enumerate(rows)), reverse=True
-        )
-        relevance = dict.fromkeys((n for _, n in weighed), 0.0)
-        first = [n for _, n in weighed[: self.passages]]
-        if kind == "lexical":
-            relevance |= {n: r for r, n in weighed[: self.passages]}
+        weights = [self.calibration.relevance(kind, row) for row in rows]
+        order = sorted(range(len(rows)), key=lambda n: -weights[n])
+        first = order[: self.passages]
+        if kind == "prior":
+            judged = self._read(question, candidates, rows, first)
         else:
-            relevance |= self._read(question, candidates, rows, first)
-        order = sorted(first, key=lambda n: -relevance[n]) + [n for _, n in weighed[len(first) :]]
-        return [
-            replace(
-                candidates[n],
-                quote=best_window(asked, candidates[n], index) if n in first else "",
-                relevance=relevance[n],
-                score=relevance[n],
-            )
-            for n in order
-        ]
+            judged = [
+                replace(
+                    candidates[n],
+                    quote=best_window(asked, candidates[n], index),
+                    relevance=weights[n],
+                    score=weights[n],
+                )
+                for n in first
+            ]
+        least = min((c.relevance for c in judged), default=1.0)
+        rest = [replace(candidates[n], score=min(weights[n], least)) for n in order[len(judged) :]]
+        return sorted(judged, key=lambda c: -c.relevance) + rest
 
     def _read(
         self,
@@ -149,18 +166,19 @@ class CrossEncoderReranker:
         candidates: Sequence[Candidate],
         rows: Sequence[tuple[float, ...]],
         order: Sequence[int],
-    ) -> dict[int, float]:
-        """Relevance of the candidates read, a few at a time, until one is sure to answer."""
-        relevance: dict[int, float] = {}
-        for start in range(0, len(order), READ_AT_ONCE):
-            batch = order[start : start + READ_AT_ONCE]
-            logits = self.scorer.score(question, [reading_text(candidates[n].chunk) for n in batch])
-            for n, logit in zip(batch, logits, strict=True):
-                features = with_reader(rows[n], float(logit))
-                relevance[n] = self.calibration.relevance("read", features)
-            if max(relevance.values()) >= SURE:
+    ) -> list[Candidate]:
+        """The candidates read, one after another, until one is sure to answer."""
+        judged: list[Candidate] = []
+        for n in order:
+            chunk = candidates[n].chunk
+            text = reading_text(chunk)
+            (reading,) = self.reader.read(question, [text])
+            relevance = self.calibration.relevance("read", with_reader(rows[n], reading))
+            quote = sentence_at(chunk, text, reading.span)
+            judged.append(replace(candidates[n], quote=quote, relevance=relevance, score=relevance))
+            if relevance >= SURE:
                 break
-        return relevance
+        return judged
 
 
 def cheap_features(
@@ -169,30 +187,57 @@ def cheap_features(
     """Values of FEATURES for each candidate, the reader's being 0."""
     numbers = set(_NUMBER.findall(question))
     unknown = {scope: lexical.unknown(asked) for scope, lexical in index.lexical.items()}
-    rows: list[tuple[float, ...]] = []
-    for candidate in candidates:
-        scope, position = index.place[candidate.row]
-        lexical = index.lexical[scope]
-        missing = bool(numbers) and bool(
-            numbers - set(_NUMBER.findall(candidate.chunk.indexed_text))
+    cjk = float(is_cjk(question))  # the reader is bolder in Chinese
+    places = [index.place[c.row] for c in candidates]
+    coverage = [index.lexical[scope].coverage(asked, position) for scope, position in places]
+    documents = [c.chunk.document_id for c in candidates]
+    coverage_lead = leads(coverage, documents)
+    cosine_lead = leads([c.cosine for c in candidates], documents)
+    return [
+        (
+            1.0,
+            0.0,
+            0.0,
+            coverage[n],
+            coverage_lead[n],
+            candidate.cosine,
+            cosine_lead[n],
+            candidate.bm25,
+            unknown[places[n][0]],
+            float(bool(numbers - set(_NUMBER.findall(candidate.chunk.indexed_text)))),
+            cjk,
         )
-        rows.append(
-            (
-                1.0,
-                0.0,
-                lexical.coverage(asked, position),
-                candidate.cosine,
-                candidate.bm25,
-                unknown[scope],
-                float(missing),
-            )
-        )
-    return rows
+        for n, candidate in enumerate(candidates)
+    ]
 
 
-def with_reader(features: tuple[float, ...], logit: float) -> tuple[float, ...]:
-    """Features with the cross-encoder's logit filled in."""
-    return (features[0], logit, *features[2:])
+def leads(values: Sequence[float], documents: Sequence[str]) -> list[float]:
+    """Each value less the largest of other documents; 0 where there is no other."""
+    best: dict[str, float] = {}
+    for value, document in zip(values, documents, strict=True):
+        best[document] = max(value, best.get(document, value))
+    if len(best) < 2:
+        return [0.0] * len(values)
+    (winner, first), (_, second) = nlargest(2, best.items(), key=itemgetter(1))
+    return [v - (second if d == winner else first) for v, d in zip(values, documents, strict=True)]
+
+
+def with_reader(features: tuple[float, ...], reading: Reading) -> tuple[float, ...]:
+    """Features with the reader's filled in."""
+    return (features[0], reading.relevance, reading.pointed, *features[3:])
+
+
+def sentence_at(chunk: Chunk, text: str, span: tuple[int, int]) -> str:
+    """The chunk's sentences that the span of its reading text touches, joined by spaces."""
+    touched: list[str] = []
+    position = len(text) - len(" ".join(chunk.text.split()))
+    for line in chunk.text.splitlines():
+        for sentence in split_sentences(line):
+            start = text.find(" ".join(sentence.split()), position)
+            position = max(position, start + 1)
+            if start < span[1] and start + len(sentence) > span[0]:
+                touched.append(sentence)
+    return " ".join(touched)
 
 
 def best_window(asked: Collection[str], candidate: Candidate, index: Index) -> str:

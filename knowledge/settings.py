@@ -21,7 +21,7 @@ class KnowledgeSettings(BaseModel):
     fusion_constant: int = Field(
         60, ge=1, description="k in 1/(k + rank); 60 after Cormack et al., SIGIR 2009."
     )
-    rerank_passages: int = Field(4, ge=1, description="Fused passages that the reranker reads.")
+    rerank_passages: int = Field(3, ge=1, description="Passages that the reranker reads.")
     keep_versions: int = Field(10, ge=2, description="Published versions kept for rollback.")
     max_file_bytes: int = Field(50_000_000, ge=1_000, description="A larger file is rejected.")
     threads: int = Field(2, ge=1, description="Threads of the encoder's engine.")

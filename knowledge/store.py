@@ -7,6 +7,7 @@ costs 20 times an unfiltered query, and because customers must never see staff p
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -123,7 +124,9 @@ class Store:
         self.chunks = [chunk_from_json(row) for row in _read_jsonl(folder / CHUNKS)]
         self.vectors: NDArray[np.float32] = np.load(folder / VECTORS)
         self.row_of = {chunk.id: row for row, chunk in enumerate(self.chunks)}
-        self.scopes = sorted({scope_of(c) for c in self.chunks})
+        # Counted once: asking Chroma costs more than a query.
+        self._sizes = Counter(scope_of(c) for c in self.chunks)
+        self.scopes = sorted(self._sizes)
         self._client = _client(folder)
         self._collections = {
             s: self._client.get_collection(s.collection, embedding_function=None)
@@ -138,10 +141,11 @@ class Store:
         self, scope: Scope, vector: NDArray[np.float32], count: int
     ) -> list[tuple[int, float]]:
         """(row, cosine) of the count chunks nearest to vector (dimensions,), best first."""
-        collection = self._collections[scope]
-        found = collection.query(
+        found = self._collections[scope].query(
             query_embeddings=[vector],
-            n_results=min(count, collection.count()),
+            n_results=min(
+                count, self._sizes[scope]
+            ),  # asking Chroma for it costs more than a query
             include=["distances"],
         )
         distances = found["distances"][0]

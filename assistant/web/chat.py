@@ -151,7 +151,7 @@ class ChatPage:
                 memory = self._with_conversation(memory)
                 self.service.hand_off(memory.conversation, "customer:asked")
             case {"act": "bot"}:
-                self.store.move(memory.conversation, "bot", only_from=("waiting",))
+                self.store.move(memory.conversation, "bot", only_from=("waiting",), reason="")
             case {"act": "rate", "message": message, "value": "up" | "down" as verdict}:
                 self._rate(memory, message, verdict == "up")
             case {"act": "reason", "message": message, "value": str(reason)}:
@@ -203,8 +203,7 @@ class ChatPage:
     def _verdicts(self, memory: Memory) -> transcript.Verdicts:
         return {
             row["message"]: (bool(row["helpful"]), row["reason"])
-            for row in self.store.ratings()
-            if row["conversation_id"] == memory.conversation
+            for row in self.store.ratings(memory.conversation)
         }
 
 

@@ -16,20 +16,23 @@ _WORKERS = 8
 
 @dataclass(slots=True)
 class Turn:
-    """A customer's message and how far the reply to it has come."""
+    """A customer's message and how far the reply to it has come.
+
+    `sentences` are those verified so far, each after what joins it to the one before.
+    """
 
     conversation_id: str
     message_id: str
     text: str
     stage: str = ""
-    sentences: list[str] = field(default_factory=list)
+    sentences: list[tuple[str, str]] = field(default_factory=list)
 
     def hear(self, event: Event) -> None:
         """Take in what the pipeline announces."""
         if isinstance(event, StageStarted):
             self.stage = event.stage
         else:
-            self.sentences.append(event.sentence.text)
+            self.sentences.append((event.joint, event.sentence.text))
 
 
 class Turns:

@@ -88,3 +88,19 @@ def test_reading_does_not_wait_for_a_writer(store: Conversations):
     with store._engine.begin():  # a writer holds the lock
         assert store.messages(conversation.id) == []
         assert store.get(conversation.id) is not None
+
+
+def test_a_take_over_keeps_the_reason_of_the_hand_off_and_the_queue_is_cut(
+    store: Conversations,
+) -> None:
+    waiting = store.start("en")
+    store.move(waiting.id, "waiting", only_from=("bot",), reason="customer:asked")
+    store.move(waiting.id, "agent", only_from=("waiting",), agent="kim")
+    taken = store.get(waiting.id)
+    assert taken
+    assert (taken.agent, taken.reason) == ("kim", "customer:asked")
+    for _ in range(3):
+        store.start("en")
+    first, *others = store.queue(limit=2)
+    assert first.id == waiting.id
+    assert len(others) == 1

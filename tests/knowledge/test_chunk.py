@@ -1,4 +1,5 @@
 from knowledge.chunk import chunk_document, length_in_words
+from knowledge.segment import split_sentences
 from knowledge.types import Document
 
 
@@ -23,9 +24,18 @@ def test_a_long_section_is_cut_between_sentences_and_overlaps_by_one():
     assert len(chunks) > 2
     for chunk in chunks:
         assert length_in_words(chunk.text) <= 30
-        assert all(line in sentences for line in chunk.text.splitlines())
+        assert all(sentence in sentences for sentence in split_sentences(chunk.text))
     for before, after in zip(chunks, chunks[1:], strict=False):
-        assert before.text.splitlines()[-1] == after.text.splitlines()[0]
+        assert split_sentences(before.text)[-1] == split_sentences(after.text)[0]
+
+
+def test_sentences_of_a_line_stay_on_it_and_lines_stay_apart():
+    (chunk,) = chunk_document(
+        document("One rule. Another rule.\n- A list item.\n- Its twin."), 50, 0
+    )
+    assert chunk.text == "One rule. Another rule.\n- A list item.\n- Its twin."
+    (chunk,) = chunk_document(document("第一条。第二条。\n第三条。", "zh"), 50, 0)
+    assert chunk.text == "第一条。第二条。\n第三条。"
 
 
 def test_table_rows_keep_their_header():

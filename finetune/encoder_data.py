@@ -1,0 +1,49 @@
+"""What the encoder learns a language from: parallel sentences, and texts whose words it is taught.
+
+Sources (found below FRONTDESK_DATA): parallel_zh (licences in corpora/PARALLEL.md), the Chinese
+documents, dialogues and grounded questions (licences in corpora/README.md), the shops written for
+this project, and whatever texts of one's own are named.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from finetune.reranker_data import read_records
+from knowledge.load import read_text
+
+# Sources of shops' and service talk, and of everyday sentences; the rest is software help.
+_NEAR = ("commerce", "ui:", "knowledge-base", "merchant", "multiwoz", "Tatoeba", "business")
+_FAR_COUNT = 50_000
+_MAX_CHARACTERS = 64
+_OWN_WEIGHT = 4  # a shop's own words count this often
+_MAX_BYTES = 500_000_000
+
+
+def parallel_pairs(data: Path, rng: random.Random) -> list[tuple[str, str]]:
+    """(Chinese, English) sentences: those near to shops twice, and a sample of the rest."""
+    rows = [
+        row
+        for row in read_records(data / "corpora/parallel_zh.jsonl.zst")
+        if len(row["zh"]) <= _MAX_CHARACTERS
+    ]
+    near = [r for r in rows if any(name in r["source"] for name in _NEAR)]
+    far = [r for r in rows if not any(name in r["source"] for name in _NEAR)]
+    chosen = 2 * near + rng.sample(far, min(len(far), _FAR_COUNT))
+    return [(r["zh"], r["en"]) for r in chosen]
+
+
+def chinese_texts(data: Path, own: Iterable[Path]) -> Iterator[str]:
+    """Texts to count words in; files of one's own, and of folders, several times."""
+    for row in read_records(data / "corpora/parallel_zh.jsonl.zst"):
+        yield row["zh"]
+    for row in read_records(data / "corpora/chinese_grounded.jsonl.zst"):
+        yield from (row.get("question", ""), *row["passages"][:1])
+    for row in read_records(data / "corpora/chinese_dialogues.jsonl.zst"):
+        yield from (turn["text"] for turn in row["turns"])
+    for path in own:
+        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            if file.is_file():
+                yield from [read_text(file, _MAX_BYTES)] * _OWN_WEIGHT

@@ -1,0 +1,57 @@
+"""Teaching the encoder words, at toy size with the real MiniLM."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from finetune.encoder import Recipe, added_words, answered_questions, train_encoder, words_of
+from finetune.reranker_data import Shop, ShopQuestion
+from knowledge.encoder import MiniLM
+from knowledge.minilm import minilm_folder
+
+PAIRS = [
+    ("退货免费", "returns are free"),
+    ("退货需要三天", "returns take three days"),
+    ("运费免费", "shipping is free"),
+    ("运费需要三元", "shipping takes three yuan"),
+]
+SHOP = Shop(
+    "toy",
+    (("a", "Returns", "Returns are free."), ("b", "Shipping", "Shipping costs GBP 3.")),
+    (
+        ShopQuestion("send it back?", ("a",), (("free",),)),
+        ShopQuestion("postage?", ("b",), (("GBP 3",),)),
+        ShopQuestion("opening hours?", (), ()),
+    ),
+)
+
+
+def test_only_questions_with_an_answer_are_paired_with_the_chunk_that_holds_it() -> None:
+    answered = answered_questions(SHOP)
+    assert [(q, d) for q, _, d in answered] == [("send it back?", "a"), ("postage?", "b")]
+    assert answered[1][1].endswith("Shipping costs GBP 3.")
+
+
+def test_a_few_steps_bring_translations_together_and_the_result_goes_on(tmp_path: Path) -> None:
+    words = added_words([f"{zh} " * 3 for zh, _ in PAIRS], PAIRS, 10)
+    assert "退货" in words.tokens
+    recipe = Recipe(steps=12, parallel=4, english=2, questions=2, rank=4)
+    train_encoder(tmp_path / "one", words, PAIRS, [SHOP], recipe, log=lambda line: None)
+    taught = MiniLM(minilm_folder(), tmp_path / "engines", 2, tmp_path / "one")
+    vectors = taught.embed([text for pair in PAIRS for text in pair])
+    own = (vectors[::2] * vectors[1::2]).sum(1)
+    plain = MiniLM(minilm_folder(), tmp_path / "engines", 2).embed([t for p in PAIRS for t in p])
+    assert own.mean() > (plain[::2] * plain[1::2]).sum(1).mean() + 0.2
+    assert taught.known_share("退货") == 1
+    train_encoder(
+        tmp_path / "two", words_of(tmp_path / "one"), PAIRS, [SHOP], recipe,
+        start=tmp_path / "one", log=lambda line: None,
+    )  # fmt: skip
+    first, second = (words_of(tmp_path / name) for name in ("one", "two"))
+    assert np.array_equal(first.vectors, second.vectors)  # only the adapter went on
+    further = MiniLM(minilm_folder(), tmp_path / "engines", 2, tmp_path / "two")
+    assert further.name != taught.name
+    assert further.embed(["退货"]) @ taught.embed(["退货"]).T == pytest.approx(1, abs=0.3)

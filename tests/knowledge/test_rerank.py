@@ -1,0 +1,182 @@
+"""Reading: which passage answers, and where."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from knowledge.build import WEIGHTS
+from knowledge.cross_encoder import CrossEncoder, Reading, best_span
+from knowledge.encoder import Encoder
+from knowledge.minilm import ENCODER_ADAPTER, extended_tokenizer, minilm_folder
+from knowledge.rerank import (
+    FEATURES,
+    MODELS,
+    Calibration,
+    Candidate,
+    CrossEncoderReranker,
+    leads,
+    reading_text,
+    sentence_at,
+)
+from knowledge.types import Chunk
+
+RETURNS = Chunk(
+    "r#0", "r", ("Returns",),
+    "Shoes can come back for 30 days.\nWorn shoes are refused. Postage is GBP 2.50.", "en", "r.md",
+)  # fmt: skip
+
+
+class ScriptedReader:
+    """Reads by a table of relevance logits, and keeps what it was asked."""
+
+    def __init__(self, logits: dict[str, float]) -> None:
+        self.logits = logits
+        self.read_texts: list[str] = []
+
+    def read(self, question: str, texts: Sequence[str]) -> list[Reading]:
+        assert texts, "a reader is never called without texts"
+        self.read_texts += texts
+        return [Reading(self.logits[t], 0.0, (0, len(t))) for t in texts]
+
+
+class OneScope:
+    """An index whose lexical evidence is the same for every candidate."""
+
+    class Lexical:
+        def unknown(self, asked: object) -> float:
+            return 0.0
+
+        def coverage(self, asked: object, position: int) -> float:
+            return 1.0 - position / 10
+
+        def coverage_by(self, asked: object, text: str) -> float:
+            return 0.5
+
+    def __init__(self, count: int) -> None:
+        self.lexical = {"en": self.Lexical()}
+        self.place = {row: ("en", row) for row in range(count)}
+
+
+def calibration() -> Calibration:
+    """Believes the reader where there is one, else coverage."""
+    weights = {
+        kind: tuple(float(name in seen and name in ("reader", "coverage")) for name in FEATURES)
+        for kind, seen in MODELS.items()
+    }
+    return Calibration(weights)
+
+
+def candidates(count: int) -> list[Candidate]:
+    return [
+        Candidate(n, 0.5, 0.5, 0.5, Chunk(f"c{n}#0", f"c{n}", (f"T{n}",), f"Text {n}.", "en", "s"))
+        for n in range(count)
+    ]
+
+
+def test_the_candidate_that_the_reader_believes_comes_first() -> None:
+    found = candidates(3)
+    reader = ScriptedReader(
+        {reading_text(c.chunk): v for c, v in zip(found, (-5, -5, 4), strict=True)}
+    )
+    ranked = CrossEncoderReranker(reader, calibration(), 3).rerank("q", found, OneScope(3), 1.0)
+    assert [c.row for c in ranked] == [2, 0, 1]
+    assert ranked[0].relevance > 0.9
+    assert ranked[0].quote == "Text 2."
+
+
+def test_reading_stops_at_a_sure_answer() -> None:
+    found = candidates(6)
+    reader = ScriptedReader({reading_text(c.chunk): 6.0 for c in found})
+    CrossEncoderReranker(reader, calibration(), 6).rerank("q", found, OneScope(6), 1.0)
+    assert len(reader.read_texts) < 6
+
+
+def test_candidates_beyond_those_read_are_kept_and_carry_no_relevance() -> None:
+    found = candidates(5)
+    reader = ScriptedReader({reading_text(c.chunk): -6.0 for c in found})
+    ranked = CrossEncoderReranker(reader, calibration(), 2).rerank("q", found, OneScope(5), 1.0)
+    assert sorted(c.row for c in ranked) == [0, 1, 2, 3, 4]
+    assert [c.relevance for c in ranked[2:]] == [0.0] * 3
+
+
+def test_an_unknown_script_is_weighed_by_words_and_never_read() -> None:
+    found = candidates(3)
+    reader = ScriptedReader({})
+    ranked = CrossEncoderReranker(reader, calibration(), 3).rerank("q", found, OneScope(3), 0.1)
+    assert [c.row for c in ranked] == [0, 1, 2]
+
+
+def test_a_lead_is_counted_over_other_documents() -> None:
+    assert leads([0.9, 0.8, 0.5], ["a", "a", "b"]) == pytest.approx([0.4, 0.3, -0.4])
+    assert leads([0.9, 0.8], ["a", "a"]) == [0.0, 0.0]
+    assert leads([], []) == []
+
+
+def test_a_span_is_widened_to_its_sentences() -> None:
+    text = reading_text(RETURNS)
+    start = text.index("refused")
+    assert sentence_at(RETURNS, text, (start, start + 7)) == "Worn shoes are refused."
+    across = (text.index("30 days"), text.index("refused") + 3)
+    assert sentence_at(RETURNS, text, across) == (
+        "Shoes can come back for 30 days. Worn shoes are refused."
+    )
+    assert sentence_at(RETURNS, text, (0, 5)) == ""  # the title is no sentence of the passage
+
+
+def test_the_best_span_is_in_the_text_and_never_ends_before_it_begins() -> None:
+    start = np.array([0, 9, 1, 5, 0], dtype=np.float32)
+    end = np.array([1, 9, 6, 2, 0], dtype=np.float32)
+    margin, span = best_span(start, end, [0, 0, 1, 1, 1], [(0, 0), (0, 4), (0, 3), (4, 8), (0, 0)])
+    assert span in {(0, 3), (4, 8)}
+    assert margin == pytest.approx(max(1 + 6, 5 + 2, 1 + 2) - 1)
+
+
+def test_a_text_cut_away_entirely_points_nowhere() -> None:
+    zeros = np.zeros(2, dtype=np.float32)
+    assert best_span(zeros, zeros, [0, 0], [(0, 0), (0, 3)]) == (-30.0, (0, 0))
+
+
+@pytest.mark.parametrize(
+    ("question", "right", "wrong", "place"),
+    [
+        (
+            "I live in Lisbon, how long can I send boots back?",
+            "Returns Portugal: In Portugal unworn shoes can be returned within 21 days.",
+            "Returns Spain: In Spain unworn shoes can be returned within 35 days.",
+            "21 days",
+        ),
+        (
+            "香港寄过来要多少运费",
+            "香港配送: 寄往香港的包裹运费为45元，三到五天送达。",
+            "台湾配送: 寄往台湾的包裹运费为60元，五到七天送达。",
+            "45元",
+        ),
+    ],
+)
+def test_the_shipped_reader_tells_near_misses_apart_and_points(
+    engines: Path, question: str, right: str, wrong: str, place: str
+) -> None:
+    reader = CrossEncoder(WEIGHTS / "reranker", engines)
+    good, bad = reader.read(question, [right, wrong])
+    assert good.relevance > bad.relevance + 0.5
+    assert place in right[good.span[0] : good.span[1]] or right[slice(*good.span)] in place
+
+
+def test_the_shipped_encoder_reads_chinese(encoder: Encoder) -> None:
+    question, near, far = encoder.embed(
+        ["衣服不合适能退吗", "Clothes can be returned", "Opening hours"]
+    )
+    assert question @ near > question @ far + 0.1
+    assert encoder.known_share("衣服不合适能退吗") == 1.0
+
+
+def test_added_words_leave_english_tokens_as_they_were() -> None:
+    plain = extended_tokenizer(minilm_folder(), None)
+    taught = extended_tokenizer(minilm_folder(), ENCODER_ADAPTER)
+    text = "Returns are free for Gold members within 60 days."
+    assert plain.encode(text).ids == taught.encode(text).ids
+    assert len(taught.encode("退货").ids) == 3  # one token between [CLS] and [SEP]
