@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from assistant.conversations import Conversations
+from assistant.errors import SettingsError
 from assistant.generation import Generator, QuotingComposer
 from assistant.grounding import GroundingCheck
 from assistant.intent import Router
@@ -33,7 +34,7 @@ def build_assistant(settings: Settings, knowledge: KnowledgeBase | None = None) 
         detector=knowledge.detector,
         safety=Safety(settings.max_utterance_characters),
         encoder=knowledge.encoder,
-        router=Router(TextClassifier.load(_router_folder(settings.home)), settings.router_sure),
+        router=Router(_classifier(settings.home, knowledge.encoder.name), settings.router_sure),
         skills={
             "knowledge": KnowledgeSkill(knowledge, settings),
             "small_talk": small_talk,
@@ -49,10 +50,20 @@ def build_service(settings: Settings, assistant: Assistant | None = None) -> Cha
     return ChatService(assistant or build_assistant(settings), Conversations.in_home(settings.home))
 
 
-def _router_folder(home: Path) -> Path:
-    """A router trained for this home, else the one shipped."""
+def _classifier(home: Path, encoder_name: str) -> TextClassifier:
+    """The intents trained for this home, else those shipped.
+
+    Raises SettingsError when they were trained on another encoder's vectors.
+    """
     own = home / "intents"
-    return own if (own / "manifest.json").is_file() else WEIGHTS / "intents"
+    folder = own if (own / "manifest.json").is_file() else WEIGHTS / "intents"
+    classifier = TextClassifier.load(folder)
+    if classifier.encoder_name != encoder_name:
+        raise SettingsError(
+            f"the intents in {folder} were trained on another encoder "
+            f"({classifier.encoder_name}); train them again with `python -m finetune intents`"
+        )
+    return classifier
 
 
 def _generator(settings: Settings) -> Generator:

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
+from numpy.typing import NDArray
+from scipy.optimize import minimize
 
 from finetune.reranker_data import Shop, ShopQuestion, answers
 from knowledge.cross_encoder import CrossEncoder
@@ -40,6 +41,8 @@ from knowledge.versions import Versions
 
 # Stronger regularisation than scikit-learn's default: a few hundred questions, six features.
 _C = 0.3
+_AGAINST = frozenset({"unknown", "numbers"})  # words and numbers that the passages lack
+_EITHER_WAY = frozenset({"cjk"})
 _THRESHOLDS = (0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7)
 
 
@@ -124,14 +127,36 @@ def _found(
 
 
 def fit(rows: Sequence[JudgedRow], kind: str) -> tuple[float, ...]:
-    """Logistic weights over FEATURES for one of MODELS; what it does not see weighs 0."""
-    seen = np.array([name in MODELS[kind] for name in FEATURES[1:]])
+    """Logistic weights over FEATURES for one of MODELS; what it does not see weighs 0.
+
+    What speaks for a candidate may weigh nothing but never less, and the other way round: invented
+    questions avoid their passage's words, and a model free to do so learns to distrust customers
+    who use them.
+    """
+    names = FEATURES[1:]
+    seen = np.array([name in MODELS[kind] for name in names])
     values = np.array([r.features[1:] for r in rows]) * seen
     scale = values.std(0) + 1e-9
-    model = LogisticRegression(C=_C, max_iter=2000)
-    model.fit(values / scale, [r.right for r in rows])
-    weights = model.coef_[0] / scale * seen
-    return (float(model.intercept_[0]), *(float(w) for w in weights))
+    inputs = np.column_stack([np.ones(len(rows)), values / scale])
+    signs = np.where([r.right for r in rows], 1.0, -1.0)
+
+    def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        margins = signs * (inputs @ weights)
+        slopes = -signs / (1 + np.exp(np.clip(margins, -30, 30)))
+        penalty = np.concatenate([[0.0], weights[1:]]) / _C
+        value = np.logaddexp(0, -margins).sum() + penalty @ weights / 2
+        return float(value), inputs.T @ slopes + penalty
+
+    bounds = [(None, None)] + [
+        (None if n in _AGAINST | _EITHER_WAY else 0.0, 0.0 if n in _AGAINST else None)
+        for n in names
+    ]
+    found = minimize(loss, np.zeros(len(bounds)), jac=True, method="L-BFGS-B", bounds=bounds)
+    bias, *weights = found.x
+    return (
+        float(bias),
+        *(float(w / s) if on else 0.0 for w, s, on in zip(weights, scale, seen, strict=True)),
+    )
 
 
 def calibrate(
