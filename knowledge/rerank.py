@@ -46,6 +46,8 @@ FEATURES = (
     "numbers",
     "cjk",
 )
+# Coverage and cosine that a question shares with a passage about something else nearby.
+_MIDDLING = 0.4
 # A relevance from which the candidates below are not read any more; keeps most turns short.
 SURE = 0.8
 # Which features each of the logistic models sees.
@@ -212,12 +214,12 @@ def cheap_features(
 
 
 def leads(values: Sequence[float], documents: Sequence[str]) -> list[float]:
-    """Each value less the largest of other documents; 0 where there is no other."""
+    """Each value less the largest of other documents, or what a middling one would have."""
     best: dict[str, float] = {}
     for value, document in zip(values, documents, strict=True):
         best[document] = max(value, best.get(document, value))
     if len(best) < 2:
-        return [0.0] * len(values)
+        return [v - _MIDDLING for v in values]
     (winner, first), (_, second) = nlargest(2, best.items(), key=itemgetter(1))
     return [v - (second if d == winner else first) for v, d in zip(values, documents, strict=True)]
 
