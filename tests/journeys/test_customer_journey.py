@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = ROOT / "assistant" / "demo" / "shop" / "documents"
-ENGLISH, CHINESE = "How do I use a promo code?", "春节期间发货吗？"
+ENGLISH, CHINESE = "How do I use a promo code?", "花呗可以分几期？"
 
 
 class Server:
