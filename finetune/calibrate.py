@@ -39,7 +39,7 @@ from knowledge.segment import content_words
 from knowledge.settings import KnowledgeSettings
 from knowledge.versions import Versions
 
-# Stronger regularisation than scikit-learn's default: a few hundred questions, six features.
+# Inverse strength of the L2 penalty: the shops are few, and invented.
 _C = 0.3
 _AGAINST = frozenset({"unknown", "numbers"})  # words and numbers that the passages lack
 _EITHER_WAY = frozenset({"cjk"})

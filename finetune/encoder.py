@@ -26,10 +26,10 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn import functional
 
+from finetune.lora import save_adapter
 from finetune.reranker_data import Shop, answers, shop_chunks
 from finetune.vocabulary import frequent_tokens, starting_vectors, translation_table
 from knowledge.minilm import (
-    ADAPTER,
     EMBEDDINGS,
     VOCABULARY,
     add_tokens,
@@ -38,7 +38,6 @@ from knowledge.minilm import (
     minilm_folder,
 )
 
-BASE_NAME = "sentence-transformers/all-MiniLM-L6-v2"
 _TEMPERATURE = 0.05
 _PAD_TO = 8
 _MAX_TOKENS = 128
@@ -48,7 +47,7 @@ _MAX_TOKENS = 128
 class Recipe:
     """Sizes of a step and learning rates."""
 
-    steps: int = 1000
+    steps: int = 480
     parallel: int = 56
     english: int = 12
     questions: int = 9
@@ -247,18 +246,4 @@ def save_encoder(model: Any, embedding: TwoPartEmbedding, tokens: list[str], out
     out.mkdir(parents=True, exist_ok=True)
     (out / VOCABULARY).write_text(json.dumps(tokens, ensure_ascii=False), encoding="utf-8")
     save_file({"embeddings": embedding.new.detach().half().contiguous()}, out / EMBEDDINGS)
-    model.save_pretrained(out)
-    tensors = {
-        name: t.half().contiguous()
-        for name, t in load_file(out / ADAPTER).items()
-        if "lora_" in name
-    }
-    save_file(tensors, out / ADAPTER)
-    path = out / "adapter_config.json"
-    config = json.loads(path.read_text())
-    config["base_model_name_or_path"] = BASE_NAME
-    config["target_modules"] = sorted(config["target_modules"])
-    path.write_text(json.dumps(config, indent=1, sort_keys=True))
-    card = out / "README.md"
-    if card.is_file() and "base_model" in card.read_text()[:200]:
-        card.unlink()  # peft's empty card; ours is written by hand
+    save_adapter(model, out)

@@ -6,7 +6,6 @@ stands. BERT cross-encoders: Nogueira and Cho, "Passage re-ranking with BERT", a
 
 from __future__ import annotations
 
-import json
 import math
 import random
 import time
@@ -18,17 +17,17 @@ from typing import Any
 import numpy as np
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn import functional
 
 from finetune.errors import DataError
+from finetune.lora import save_adapter
 from finetune.reranker_data import Material, Pair, grounded_pairs, shop_pairs, squad_pairs
 from knowledge.cross_encoder import HEADS, MAX_TOKENS
 from knowledge.encoder import Encoder
 from knowledge.minilm import (
-    ADAPTER,
     ENCODER_ADAPTER,
     backbone,
     extended_tokenizer,
@@ -36,7 +35,6 @@ from knowledge.minilm import (
 )
 from knowledge.reading_net import ReadingNet
 
-BASE_NAME = "sentence-transformers/all-MiniLM-L6-v2"
 _SMOOTHING = 0.03
 _SPAN_WEIGHT = 0.25
 _CHINESE_SHARE = 0.08
@@ -60,19 +58,9 @@ def network(base: Any, adapter: Path | None, rank: int = 48) -> ReadingNet:
 
 def save(net: ReadingNet, out: Path) -> None:
     """Write adapter and heads in float16, the base under its public name."""
-    net.backbone.save_pretrained(out)
-    tensors = load_file(out / ADAPTER)
-    save_file({name: t.half().contiguous() for name, t in tensors.items()}, out / ADAPTER)
+    save_adapter(net.backbone, out)
     heads = {name: t.half().contiguous() for name, t in net.head_state().items()}
     save_file(heads, out / HEADS)
-    path = out / "adapter_config.json"
-    config = json.loads(path.read_text())
-    config["base_model_name_or_path"] = BASE_NAME
-    config["target_modules"] = sorted(config["target_modules"])
-    path.write_text(json.dumps(config, indent=1, sort_keys=True))
-    card = out / "README.md"
-    if card.is_file() and "base_model" in card.read_text()[:200]:
-        card.unlink()  # peft's empty card; ours is written by hand
 
 
 def _batches(pairs: Sequence[Pair], size: int, rng: random.Random) -> list[list[Pair]]:
@@ -137,7 +125,6 @@ def train(
     out: Path,
     *,
     epochs: int,
-    held_out: Sequence[Pair] = (),
     batch_size: int = 48,
     learning_rate: float = 5e-4,
     seed: int = 20261125,
@@ -171,8 +158,6 @@ def train(
                 mean = running / (1 - 0.98**step)
                 log(f"step {step}/{steps} loss {mean:.4f} {time.monotonic() - started:.0f}s")
         save(net, out)
-        if held_out:
-            log(f"epoch {epoch + 1} held out {scores(net, tokenizer, held_out)}")
 
 
 @torch.inference_mode()

@@ -20,7 +20,14 @@ from numpy.typing import NDArray
 
 from knowledge.encoder import export_onnx, in_length_order, onnx_session, padded
 from knowledge.errors import EncoderError
-from knowledge.minilm import ADAPTER, ENCODER_ADAPTER, backbone, extended_tokenizer, minilm_folder
+from knowledge.minilm import (
+    ADAPTER,
+    EMBEDDINGS,
+    ENCODER_ADAPTER,
+    backbone,
+    extended_tokenizer,
+    minilm_folder,
+)
 
 log = logging.getLogger(__name__)
 MAX_TOKENS = 160  # as in training
@@ -50,8 +57,8 @@ class CrossEncoder:
                 f"{folder} holds no reranker; train one with `python -m finetune reranker`"
             )
         digest = hashlib.sha256()
-        for name in (ADAPTER, HEADS):
-            digest.update((folder / name).read_bytes())
+        for path in (folder / ADAPTER, folder / HEADS, ENCODER_ADAPTER / EMBEDDINGS):
+            digest.update(path.read_bytes())
         exported = engines / f"reranker-{digest.hexdigest()[:12]}-int8.onnx"
         if not exported.exists():
             log.info("exporting the reranker to ONNX, once: %s", exported)

@@ -140,30 +140,30 @@ def test_a_text_cut_away_entirely_points_nowhere() -> None:
     assert best_span(zeros, zeros, [0, 0], [(0, 0), (0, 3)]) == (-30.0, (0, 0))
 
 
-@pytest.mark.parametrize(
-    ("question", "right", "wrong", "place"),
-    [
-        (
-            "I live in Lisbon, how long can I send boots back?",
-            "Returns Portugal: In Portugal unworn shoes can be returned within 21 days.",
-            "Returns Spain: In Spain unworn shoes can be returned within 35 days.",
-            "21 days",
-        ),
-        (
-            "香港寄过来要多少运费",
-            "香港配送: 寄往香港的包裹运费为45元，三到五天送达。",
-            "台湾配送: 寄往台湾的包裹运费为60元，五到七天送达。",
-            "",  # in Chinese it finds the passage, but seldom the place
-        ),
-    ],
+LISBON = (
+    "I live in Lisbon, how long can I send boots back?",
+    "Returns Portugal: In Portugal unworn shoes can be returned within 21 days.",
+    "Returns Spain: In Spain unworn shoes can be returned within 35 days.",
 )
-def test_the_shipped_reader_tells_near_misses_apart_and_points(
-    engines: Path, question: str, right: str, wrong: str, place: str
+HONG_KONG = (
+    "香港寄过来要多少运费",
+    "香港配送: 寄往香港的包裹运费为45元，三到五天送达。",
+    "台湾配送: 寄往台湾的包裹运费为60元，五到七天送达。",
+)
+
+
+@pytest.mark.parametrize(("question", "right", "wrong"), [LISBON, HONG_KONG])
+def test_the_shipped_reader_tells_near_misses_apart(
+    engines: Path, question: str, right: str, wrong: str
 ) -> None:
-    reader = CrossEncoder(WEIGHTS / "reranker", engines)
-    good, bad = reader.read(question, [right, wrong])
+    good, bad = CrossEncoder(WEIGHTS / "reranker", engines).read(question, [right, wrong])
     assert good.relevance > bad.relevance + 0.5
-    assert place in right[good.span[0] : good.span[1]] or right[slice(*good.span)] in place
+
+
+def test_the_shipped_reader_points_at_an_english_answer(engines: Path) -> None:
+    question, right, _ = LISBON
+    (reading,) = CrossEncoder(WEIGHTS / "reranker", engines).read(question, [right])
+    assert "21 days" in right[slice(*reading.span)]
 
 
 def test_the_shipped_encoder_reads_chinese(encoder: Encoder) -> None:
