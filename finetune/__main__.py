@@ -102,7 +102,10 @@ def pretrain(
     out: Annotated[Path, typer.Option(help="Folder for the model.")],
     data: Annotated[
         list[Path] | None,
-        typer.Option(help="Folder made by `prepare`, or JSON Lines of {text}; may be repeated."),
+        typer.Option(help="Folder made by `prepare`, or JSON Lines of texts; may be repeated."),
+    ] = None,
+    tokenizer: Annotated[
+        Path | None, typer.Option(help="Folder of a tokenizer to use instead of training one.")
     ] = None,
     resume: Resume = False,
     home: Home = DEFAULT_HOME,
@@ -113,7 +116,7 @@ def pretrain(
 
     with clear_errors():
         settings = load_recipe(recipe, BaseRecipe)
-        report = run_pretrain(data or [home / "training"], out, settings, resume)
+        report = run_pretrain(data or [home / "training"], out, settings, resume, tokenizer)
         _print({"out": str(out), **asdict(report)}, as_json)
 
 

@@ -28,6 +28,7 @@ from transformers import (
 )
 
 from finetune.errors import RecipeError
+from finetune.optimizer import MuonWithAdamW
 from finetune.registry import replace_file
 from finetune.settings import Recipe
 
@@ -137,6 +138,7 @@ def run(
         weight_decay=recipe.weight_decay,
         max_grad_norm=recipe.max_gradient_norm,
         bf16=recipe.bf16,
+        torch_compile=recipe.compile,
         seed=recipe.seed,
         data_seed=recipe.seed,
         save_strategy="steps",
@@ -157,6 +159,7 @@ def run(
         train_dataset=_Listed(examples),
         data_collator=collate,
         callbacks=[callback],
+        optimizers=(_optimizer(model, recipe), None),
     )
     trainer.remove_callback(PrinterCallback)
     newest = _newest(checkpoints) if resume else None
@@ -165,6 +168,15 @@ def run(
     trainer.train(resume_from_checkpoint=str(newest) if newest else None)
     losses = [float(e["loss"]) for e in trainer.state.log_history if "loss" in e] or [float("nan")]
     return Outcome(trainer.state.global_step, losses[0], losses[-1])
+
+
+def _optimizer(model: Any, recipe: Recipe) -> torch.optim.Optimizer | None:
+    """The recipe's optimizer; None: the Trainer's AdamW."""
+    if recipe.optimizer == "adamw":
+        return None
+    if torch.cuda.is_available():
+        model.cuda()  # before its parameters are listed: the Trainer would move it after
+    return MuonWithAdamW(model, recipe.learning_rate, recipe.weight_decay)
 
 
 class _Listed(torch.utils.data.Dataset[Any]):

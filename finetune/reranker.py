@@ -43,23 +43,24 @@ _PAD_TO = 16  # few shapes: oneDNN compiles its kernels anew for each
 
 def network(base: Any, adapter: Path | None, rank: int = 48) -> ReadingNet:
     """A trainable reader: a new LoRA adapter on the base, or the one in `adapter`."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
     if adapter:
         net = ReadingNet(PeftModel.from_pretrained(base, adapter, is_trainable=True))
         net.load_heads(adapter)
-        return net
+        return net.to(device)
     config = LoraConfig(
         r=rank,
         lora_alpha=2 * rank,
         target_modules=["query", "key", "value", "dense"],
         exclude_modules=r".*pooler.*",
     )
-    return ReadingNet(get_peft_model(base, config))
+    return ReadingNet(get_peft_model(base, config)).to(device)
 
 
 def save(net: ReadingNet, out: Path) -> None:
     """Write adapter and heads in float16, the base under its public name."""
     save_adapter(net.backbone, out)
-    heads = {name: t.half().contiguous() for name, t in net.head_state().items()}
+    heads = {name: t.half().cpu().contiguous() for name, t in net.head_state().items()}
     save_file(heads, out / HEADS)
 
 
@@ -98,9 +99,12 @@ def loss_of(
     net: ReadingNet, inputs: dict[str, Tensor], pairs: Sequence[Pair], places: Tensor
 ) -> Tensor:
     """Cross-entropy of the relevance and of the places."""
-    with torch.autocast("cpu", torch.bfloat16):
+    device = next(net.parameters()).device
+    inputs, places = {name: t.to(device) for name, t in inputs.items()}, places.to(device)
+    with torch.autocast(device.type, torch.bfloat16):
         relevance, start, end = net(**inputs)
-    labels = torch.tensor([float(p.label) for p in pairs]) * (1 - 2 * _SMOOTHING) + _SMOOTHING
+    labels = torch.tensor([float(p.label) for p in pairs], device=device)
+    labels = labels * (1 - 2 * _SMOOTHING) + _SMOOTHING
     loss = functional.binary_cross_entropy_with_logits(relevance.float(), labels)
     allowed = (inputs["token_type_ids"] == 1) & (inputs["attention_mask"] == 1)
     allowed[:, 0] = True
@@ -164,13 +168,15 @@ def train(
 def relevance_of(net: ReadingNet, tokenizer: Tokenizer, pairs: Sequence[Pair]) -> Any:
     """float32 (pairs,) relevance logits."""
     net.eval()
+    device = next(net.parameters()).device
     order = sorted(range(len(pairs)), key=lambda i: len(pairs[i].question) + len(pairs[i].text))
     logits = np.zeros(len(pairs), dtype=np.float32)
     for first in range(0, len(order), 64):
         rows = order[first : first + 64]
         inputs, _ = inputs_of(tokenizer, [pairs[i] for i in rows])
-        with torch.autocast("cpu", torch.bfloat16):
-            logits[rows] = net(**inputs)[0].float().numpy()
+        with torch.autocast(device.type, torch.bfloat16):
+            relevance = net(**{name: t.to(device) for name, t in inputs.items()})[0]
+        logits[rows] = relevance.float().cpu().numpy()
     net.train()
     return logits
 

@@ -31,6 +31,10 @@ class Recipe(BaseModel):
     max_gradient_norm: float = Field(1.0, gt=0, description="L2 norm gradients are clipped to.")
     checkpoint_steps: int = Field(200, ge=1, description="Optimizer steps between checkpoints.")
     bf16: bool = Field(False, description="Mixed precision; off where the model is tiny.")
+    optimizer: Literal["adamw", "muon"] = Field(
+        "adamw", description="muon: for hidden matrices, with adamw for the rest."
+    )
+    compile: bool = Field(False, description="Compile the model with torch.compile; for GPUs.")
     threads: int | None = Field(None, ge=1, description="CPU threads; empty: torch's choice.")
 
     def total_steps(self, sequences: int) -> int:
@@ -51,13 +55,22 @@ class BaseRecipe(Recipe):
     hidden_size: int = Field(256, ge=16, description="Width of the residual stream, in units.")
     layers: int = Field(6, ge=1, description="Transformer blocks.")
     heads: int = Field(4, ge=1, description="Attention heads of a block.")
+    key_value_heads: int | None = Field(
+        None, ge=1, description="Heads that keys and values are computed for; empty: all."
+    )
     feed_forward: int = Field(704, ge=16, description="Width of the feed-forward layers, in units.")
     context_tokens: int = Field(1024, ge=64, description="Positions that the model can attend to.")
+    leave_out: tuple[str, ...] = Field(
+        (), description="Sources not to learn from, by a part of their name."
+    )
+    held_out_share: float = Field(0.0, ge=0, lt=1, description="Share of texts to measure on.")
 
     @model_validator(mode="after")
     def _shapes_fit(self) -> BaseRecipe:
         if self.hidden_size % (2 * self.heads):
             raise ValueError("hidden_size must be a multiple of 2 * heads (rotary positions)")
+        if self.key_value_heads and self.heads % self.key_value_heads:
+            raise ValueError("heads must be a multiple of key_value_heads")
         if self.max_tokens > self.context_tokens:
             raise ValueError("max_tokens must not exceed context_tokens")
         return self

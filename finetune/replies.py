@@ -1,0 +1,148 @@
+"""Examples of the one task: passages, history and a question to a short reply with citations.
+
+Three sources: replies that people would write (`finetune/replies`, over the shops' passages), the
+shops' questions answered by the sentence that holds the fact, and public grounded records.
+A record of the first is `{"question", "history", "passages", "reply"}`; the reply cites by passage
+id, `[returns-uk]`, which becomes its number in the prompt.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from finetune.corpus import grounded_example
+from finetune.examples import Example
+from finetune.prompt import Turn, titled
+from finetune.reranker_data import Shop, ShopQuestion, answers, read_records, shop_chunks
+from knowledge.encoder import Encoder
+from knowledge.segment import content_words, is_cjk, split_sentences
+from knowledge.types import Chunk
+
+_CITATION = re.compile(r"\[([^\]\[]+)\]")
+_STOP = re.compile(r"[.!?。！？]*$")
+_PASSAGES = 3  # as served: KnowledgeSettings.rerank_passages
+_GOLD_FIRST = 0.7  # of the time: what is served is sorted best first
+_NEAREST = 7
+_NOT_IN_DOCUMENTS = {
+    "en": (
+        "I can't find that in our documents, so I don't want to guess.",
+        "Our policies don't say anything about this.",
+        "That isn't covered in what I have here. A colleague can check it for you.",
+        "I'm sorry, our documents don't answer this.",
+        "I don't have that information, and I'd rather not guess.",
+        "This point isn't mentioned in our policies.",
+    ),
+    "zh": (
+        "我们的资料里没有提到这一点，我不想随意猜测。",
+        "抱歉，现有的政策没有说明这个问题。",
+        "资料中没有这方面的说明，可以请同事为您确认。",
+        "这一点我这里查不到，不敢乱答。",
+        "很抱歉，我们的文件没有回答这个问题。",
+        "目前的资料没有写明这一点。",
+    ),
+}
+
+
+class ShopBooks:
+    """A shop's chunks as they are served, and which of them lie near a question."""
+
+    def __init__(self, shop: Shop, encoder: Encoder) -> None:
+        self.shop = shop
+        self.chunks = shop_chunks(shop)
+        self._encoder = encoder
+        self._vectors = encoder.embed([c.indexed_text for c in self.chunks])
+        self._words = [frozenset(content_words(c.indexed_text)) for c in self.chunks]
+
+    def nearest(self, question: str, without: Iterable[str] = ()) -> list[Chunk]:
+        """Chunks near the question, nearest first, none of the documents in `without`."""
+        vector, words = self._encoder.embed([question])[0], set(content_words(question))
+        shared = np.array([len(words & w) / max(1, len(words)) for w in self._words])
+        order = np.argsort(-(self._vectors @ vector + 0.5 * shared))
+        kept = [self.chunks[i] for i in order if self.chunks[i].document_id not in set(without)]
+        return kept[:_NEAREST]
+
+    def piece_of(self, document_id: str, said: str) -> Chunk | None:
+        """The document's chunk that shares most words with what was said."""
+        words = set(content_words(said))
+        own = [c for c in self.chunks if c.document_id == document_id]
+        return max(own, key=lambda c: len(words & set(content_words(c.text))), default=None)
+
+
+def reply_examples(
+    books: ShopBooks, records: Iterable[Mapping[str, Any]], rng: random.Random
+) -> Iterator[Example]:
+    """The written replies, each among near misses and with its citations numbered."""
+    for record in records:
+        question, reply = record["question"], record["reply"]
+        cited = list(dict.fromkeys(_CITATION.findall(reply)))
+        gold = [c for c in (books.piece_of(i, reply) for i in cited) if c]
+        if len(gold) < len(cited):
+            continue
+        asked = " ".join([*record["history"][:1], question])
+        passages = _among(gold, books.nearest(asked, cited), rng)
+        number = {c.document_id: n for n, c in enumerate(passages, start=1)}
+        turns = [
+            Turn("agent" if n % 2 else "customer", text) for n, text in enumerate(record["history"])
+        ]
+        for document_id in cited:
+            reply = reply.replace(f"[{document_id}]", f"[{number[document_id]}]")
+        yield Example(_texts(passages), tuple(turns), question, reply)
+
+
+def extract_examples(books: ShopBooks, rng: random.Random) -> Iterator[Example]:
+    """Each of the shop's questions answered by the sentence that holds the fact, or by no."""
+    for question in books.shop.questions:
+        gold = [c for c in books.chunks if question.facts and answers(c, question)][:1]
+        if question.facts and not gold:
+            continue
+        passages = _among(gold, books.nearest(question.text, question.relevant), rng)
+        if gold:
+            sentence = _sentence_with(question, gold[0])
+            reply = _STOP.sub(rf" [{passages.index(gold[0]) + 1}]\g<0>", sentence, count=1)
+        else:
+            reply = rng.choice(_NOT_IN_DOCUMENTS["zh" if is_cjk(question.text) else "en"])
+        yield Example(_texts(passages), (), question.text, reply)
+
+
+def grounded_examples(
+    path: Path, left_out: Sequence[str], rng: random.Random, unanswered_share: float = 0.15
+) -> Iterator[Example]:
+    """Public records; in some the passage that answers is exchanged for another's."""
+    earlier: list[str] = []
+    for record in read_records(path):
+        if any(name in record["source"] for name in left_out):
+            continue
+        example = grounded_example(record)
+        right = example.passages[record["passage"]]
+        if earlier and rng.random() < unanswered_share:
+            others = [p for p in example.passages if p != right] or [rng.choice(earlier)]
+            refusal = rng.choice(_NOT_IN_DOCUMENTS["zh" if is_cjk(right) else "en"])
+            yield Example(tuple(others), example.history, example.question, refusal)
+        else:
+            yield example
+        earlier = [*earlier[-50:], right]
+
+
+def _among(gold: Sequence[Chunk], others: Sequence[Chunk], rng: random.Random) -> list[Chunk]:
+    """The right chunks with near misses beside them, as many as a prompt holds or fewer."""
+    room = max(len(gold), rng.choice((1, 2, _PASSAGES, _PASSAGES, _PASSAGES)))
+    passages = [*gold, *rng.sample(others, min(len(others), room - len(gold)))]
+    if rng.random() > _GOLD_FIRST:
+        rng.shuffle(passages)
+    return passages
+
+
+def _sentence_with(question: ShopQuestion, chunk: Chunk) -> str:
+    facts = question.facts[0]
+    found = (s for s in split_sentences(chunk.text) if any(f in s for f in facts))
+    return next(found, " ".join(chunk.text.split()))
+
+
+def _texts(chunks: Sequence[Chunk]) -> tuple[str, ...]:
+    return tuple(titled(" › ".join(c.title_path), c.text) for c in chunks)
