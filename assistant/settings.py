@@ -53,7 +53,7 @@ class Settings(BaseModel):
     shop_name: str = Field("Maplewick", description="Name the assistant gives for the shop.")
     default_language: str = Field("en", description="Reply language when none can be told.")
     answer_threshold: float = Field(
-        0.55, ge=0, le=1, description="Relevance from which evidence is quoted to customers."
+        0.6, ge=0, le=1, description="Relevance from which evidence is quoted to customers."
     )
     clarify_threshold: float = Field(
         0.12, ge=0, le=1, description="Relevance from which a clarifying question is asked."

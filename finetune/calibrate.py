@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,11 +133,7 @@ def fit(rows: Sequence[JudgedRow], kind: str) -> tuple[float, ...]:
     questions avoid their passage's words, and a model free to do so learns to distrust customers
     who use them.
     """
-    names = FEATURES[1:]
-    seen = np.array([name in MODELS[kind] for name in names])
-    values = np.array([r.features[1:] for r in rows]) * seen
-    scale = values.std(0) + 1e-9
-    inputs = np.column_stack([np.ones(len(rows)), values / scale])
+    inputs, scale = _scaled(rows, kind)
     signs = np.where([r.right for r in rows], 1.0, -1.0)
 
     def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
@@ -147,16 +143,61 @@ def fit(rows: Sequence[JudgedRow], kind: str) -> tuple[float, ...]:
         value = np.logaddexp(0, -margins).sum() + penalty @ weights / 2
         return float(value), inputs.T @ slopes + penalty
 
+    return _minimised(loss, scale)
+
+
+def fit_order(rows: Sequence[JudgedRow], kind: str) -> tuple[float, ...]:
+    """Weights that put the right candidate of a question first: a conditional logit over its
+    candidates (McFadden 1974), which asks of no weight that it tell answerable questions from
+    others. Fitted as probabilities, they gave BM25 three times too much for the order. The bias, of
+    which the order knows nothing, puts the middling right candidate at one half."""
+    inputs, scale = _scaled(rows, kind)
+    right = np.array([r.right for r in rows])
+    groups: dict[str, list[int]] = {}
+    for n, row in enumerate(rows):
+        groups.setdefault(row.question, []).append(n)
+    found = [np.array(g) for g in groups.values() if right[g].any()]
+
+    def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        penalty = weights / _C
+        value, gradient = float(penalty @ weights / 2), penalty.copy()
+        scores = inputs @ weights
+        for members in found:
+            shares = np.exp(scores[members] - scores[members].max())
+            chosen = shares * right[members]
+            value -= math.log(chosen.sum() / shares.sum())
+            pull = shares / shares.sum() - chosen / chosen.sum()
+            gradient += pull @ inputs[members]
+        return value, gradient
+
+    _, *weights = _minimised(loss, scale)
+    middling = np.median(np.array([r.features[1:] for r in rows if r.right]) @ weights)
+    return -float(middling), *weights
+
+
+def _scaled(
+    rows: Sequence[JudgedRow], kind: str
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The features that `kind` sees, at unit variance behind a column of ones, and their scale;
+    those it does not see are 0, and stay so under any penalty."""
+    values = np.array([r.features[1:] for r in rows])
+    values = values * [name in MODELS[kind] for name in FEATURES[1:]]
+    scale = values.std(0) + 1e-9
+    return np.column_stack([np.ones(len(rows)), values / scale]), scale
+
+
+def _minimised(
+    loss: Callable[[NDArray[np.float64]], tuple[float, NDArray[np.float64]]],
+    scale: NDArray[np.float64],
+) -> tuple[float, ...]:
+    """The weights of least loss over FEATURES as they are, each with the sign that it may have."""
     bounds = [(None, None)] + [
         (None if n in _AGAINST | _EITHER_WAY else 0.0, 0.0 if n in _AGAINST else None)
-        for n in names
+        for n in FEATURES[1:]
     ]
     found = minimize(loss, np.zeros(len(bounds)), jac=True, method="L-BFGS-B", bounds=bounds)
     bias, *weights = found.x
-    return (
-        float(bias),
-        *(float(w / s) if on else 0.0 for w, s, on in zip(weights, scale, seen, strict=True)),
-    )
+    return float(bias), *(float(w / s) for w, s in zip(weights, scale, strict=True))
 
 
 def calibrate(
@@ -170,7 +211,7 @@ def calibrate(
     ever saw: both are too sure of what they have learnt. Returns what each threshold gives."""
     reader = CrossEncoder(folder, engines, settings.threads)
     cheap = [row for shop in unseen for row in cheap_rows(shop, encoder, settings)]
-    prior = fit(cheap, "prior")
+    prior = fit_order(cheap, "prior")
     read = [row for shop in unseen for row in read_rows(shop, encoder, reader, prior, settings)]
     weights = {"prior": prior, "lexical": fit(cheap, "lexical"), "read": fit(read, "read")}
     fitted = {

@@ -8,11 +8,11 @@ from assistant.settings import load_settings
 
 def test_flags_beat_environment_and_environment_beats_the_file(tmp_path: Path):
     file = tmp_path / "frontdesk.toml"
-    file.write_text('shop_name = "File"\ndefault_language = "de"\nanswer_threshold = 0.6\n')
+    file.write_text('shop_name = "File"\ndefault_language = "de"\nanswer_threshold = 0.65\n')
     environment = {"FRONTDESK_SHOP_NAME": "Environment", "FRONTDESK_DEFAULT_LANGUAGE": "fr"}
     settings = load_settings(file, environment, shop_name="Flag")
     assert (settings.shop_name, settings.default_language) == ("Flag", "fr")
-    assert settings.answer_threshold == 0.6
+    assert settings.answer_threshold == 0.65
 
 
 def test_nested_settings_are_reached_with_two_underscores():
