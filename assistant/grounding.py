@@ -31,11 +31,12 @@ def normal(text: str) -> str:
 
 
 def numbers(text: str) -> set[str]:
-    """Numbers with thousands separators folded: 1,500 and 1500 are equal."""
-    return {
-        n.replace(",", "").rstrip(".:")
-        for n in _NUMBER.findall(unicodedata.normalize("NFKC", text))
-    }
+    """Numbers with thousands separators folded: 1,500 and 1500 are equal.
+
+    A Chinese comma ends a number; its normal form would join two: 减100，10月.
+    """
+    normal_form = unicodedata.normalize("NFKC", text.replace("，", "， "))
+    return {n.replace(",", "").rstrip(".:") for n in _NUMBER.findall(normal_form)}
 
 
 class GroundingCheck:

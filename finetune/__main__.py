@@ -25,7 +25,7 @@ from assistant.errors import AssistantError
 from assistant.settings import Settings, load_settings
 from finetune.errors import DataError, FinetuneError
 from finetune.registry import Registry
-from finetune.settings import RECIPES, AdapterRecipe, BaseRecipe, load_recipe
+from finetune.settings import RECIPES, AdapterRecipe, BaseRecipe, InstructRecipe, load_recipe
 from knowledge.command_line import one_line_errors
 from knowledge.encoder import Encoder, load_encoder
 from knowledge.errors import KnowledgeError
@@ -39,6 +39,7 @@ app = typer.Typer(
 
 SHOPS = Path(__file__).parent / "shops"
 UNSEEN_SHOPS = Path(__file__).parent / "unseen_shops"
+REPLIES = Path(__file__).parent / "replies"
 DEMO = Path(__file__).parents[1] / "assistant" / "demo" / "shop"
 STARTER = Path(__file__).parents[1] / "assistant" / "weights" / "starter"
 
@@ -117,6 +118,34 @@ def pretrain(
     with clear_errors():
         settings = load_recipe(recipe, BaseRecipe)
         report = run_pretrain(data or [home / "training"], out, settings, resume, tokenizer)
+        _print({"out": str(out), **asdict(report)}, as_json)
+
+
+@app.command()
+def instruct(
+    recipe: Annotated[Path, typer.Option(help="YAML file, such as recipes/starter-replies.yaml.")],
+    base: Annotated[Path, typer.Option(help="Folder of the model to tune.")],
+    out: Annotated[Path, typer.Option(help="Folder for the tuned model.")],
+    grounded: Annotated[
+        list[Path] | None, typer.Option(help="JSON Lines of grounded answers; may be repeated.")
+    ] = None,
+    resume: Resume = False,
+    home: Home = DEFAULT_HOME,
+    as_json: Json = False,
+) -> None:
+    """Tune all weights of a starter model on written replies, shops and grounded answers."""
+    from finetune.instruct import instruct as run_instruct
+    from finetune.replies import Sources, lesson
+    from finetune.reranker_data import shops_below
+
+    with clear_errors():
+        settings, encoder = load_recipe(recipe, InstructRecipe), _encoder(home)
+        sources = Sources(tuple(shops_below(SHOPS)), REPLIES, tuple(grounded or ()))
+        unseen = Sources(tuple(shops_below(UNSEEN_SHOPS)), REPLIES)
+        held_out = lesson(unseen, encoder, InstructRecipe(copies=1))
+        report = run_instruct(
+            base, lesson(sources, encoder, settings), held_out, out, settings, resume
+        )
         _print({"out": str(out), **asdict(report)}, as_json)
 
 

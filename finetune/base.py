@@ -90,9 +90,7 @@ def pretrain(
     held_out = held_out_loss(model, blocks_of(corpus.held_out, tokenizer, recipe.max_tokens))
     save_base(model, tokenizer, out)
     shutil.rmtree(checkpoints)
-    return BaseReport(
-        parameters, len(tokenizer), blocks.size, base_digest(out), outcome, held_out
-    )
+    return BaseReport(parameters, len(tokenizer), blocks.size, base_digest(out), outcome, held_out)
 
 
 def refuse_to_overwrite(out: Path) -> None:

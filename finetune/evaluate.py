@@ -102,7 +102,13 @@ class _Judge:
             chosen = order[start : start + _BATCH]
             batch_loss, batch_tokens = self._loss(model, [rows[i] for i in chosen])
             loss, tokens = loss + batch_loss, tokens + batch_tokens
-            replies = self._replies(model, [rows[i] for i in chosen])
+            replies = greedy_replies(
+                model,
+                self.tokenizer,
+                self.template,
+                [rows[i] for i in chosen],
+                self.max_new_tokens,
+            )
             for i, reply in zip(chosen, replies, strict=True):
                 rouge += self.rouge.score(examples[i].reply, reply)["rougeL"].fmeasure
                 if examples[i].passages:
@@ -131,23 +137,31 @@ class _Judge:
         )
         return loss.item(), int((labels != IGNORED).sum())
 
-    def _replies(self, model: Any, rows: Sequence[Encoded]) -> list[str]:
-        """Greedy replies; prompts are padded on the left, where a batch must be."""
-        width = max(row.prompt_tokens for row in rows)
-        pad, end = self.tokenizer.pad_token_id, self.template.reply_end
-        ids = torch.full((len(rows), width), pad)
-        mask = torch.zeros_like(ids)
-        for i, row in enumerate(rows):
-            ids[i, width - row.prompt_tokens :] = torch.tensor(row.ids[: row.prompt_tokens])
-            mask[i, width - row.prompt_tokens :] = 1
-        stops = {self.tokenizer.convert_tokens_to_ids(end), self.tokenizer.eos_token_id} - {None}
+
+def greedy_replies(
+    model: Any,
+    tokenizer: Any,
+    template: PromptTemplate,
+    rows: Sequence[Encoded],
+    max_new_tokens: int,
+) -> list[str]:
+    """Greedy replies to the prompts; they are padded on the left, where a batch must be."""
+    width = max(row.prompt_tokens for row in rows)
+    pad, end = tokenizer.pad_token_id, template.reply_end
+    ids = torch.full((len(rows), width), pad)
+    mask = torch.zeros_like(ids)
+    for i, row in enumerate(rows):
+        ids[i, width - row.prompt_tokens :] = torch.tensor(row.ids[: row.prompt_tokens])
+        mask[i, width - row.prompt_tokens :] = 1
+    stops = {tokenizer.convert_tokens_to_ids(end), tokenizer.eos_token_id} - {None}
+    with torch.inference_mode():
         output = model.generate(
             input_ids=ids.to(model.device),
             attention_mask=mask.to(model.device),
-            max_new_tokens=self.max_new_tokens,
+            max_new_tokens=max_new_tokens,
             do_sample=False,
             eos_token_id=sorted(stops) or None,
             pad_token_id=pad,
         )
-        texts = self.tokenizer.batch_decode(output[:, width:], skip_special_tokens=True)
-        return [text.lstrip().split(end)[0].strip() for text in texts]
+    texts = tokenizer.batch_decode(output[:, width:], skip_special_tokens=True)
+    return [text.lstrip().split(end)[0].strip() for text in texts]

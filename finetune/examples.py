@@ -42,7 +42,8 @@ class Encoded:
 
 def numbers_of(text: str) -> set[str]:
     """Numbers, amounts and dates as written, thousands separators left out."""
-    found = _NUMBER.findall(unicodedata.normalize("NFKC", text))
+    # A Chinese comma ends a number; its normal form would join two: 减100，10月.
+    found = _NUMBER.findall(unicodedata.normalize("NFKC", text.replace("，", "， ")))
     return {re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", number) for number in found}
 
 

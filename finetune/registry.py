@@ -30,6 +30,7 @@ __all__ = [
 ]  # fmt: skip
 
 MANIFEST, CONFIG, WEIGHTS = "manifest.json", "adapter_config.json", "adapter_model.safetensors"
+DIGEST = "SHA256"
 # Training, evaluation and serving quantise alike: NF4 with double quantisation (Dettmers et al.,
 # "QLoRA", arXiv 2305.14314, section 3).
 NF4: dict[str, Any] = {
@@ -135,7 +136,10 @@ def resolve_base(base: str | Path) -> Path:
 
 
 def validate_base(folder: Path) -> None:
-    """Raise BaseModelError unless the folder is a whole model without code or pickled weights."""
+    """Raise BaseModelError unless the folder is a whole model without code or pickled weights.
+
+    A folder may hold base_digest in a file SHA256, as the shipped starter model does.
+    """
     try:
         config = json.loads((folder / "config.json").read_text())
     except (OSError, ValueError) as error:
@@ -144,6 +148,8 @@ def validate_base(folder: Path) -> None:
         raise BaseModelError(f"{folder}/config.json names code to run ({', '.join(found)})")
     if not list(folder.glob("*.safetensors")) or not (folder / "tokenizer.json").is_file():
         raise BaseModelError(f"{folder} needs tokenizer.json and *.safetensors weights")
+    if (folder / DIGEST).is_file() and (folder / DIGEST).read_text().strip() != base_digest(folder):
+        raise BaseModelError(f"{folder} is not what its {DIGEST} says; install it again")
 
 
 def base_digest(folder: Path) -> str:

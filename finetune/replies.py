@@ -11,15 +11,18 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from finetune.corpus import grounded_example
+from finetune.errors import DataError
 from finetune.examples import Example
 from finetune.prompt import Turn, titled
 from finetune.reranker_data import Shop, ShopQuestion, answers, read_records, shop_chunks
+from finetune.settings import InstructRecipe
 from knowledge.encoder import Encoder
 from knowledge.segment import content_words, is_cjk, split_sentences
 from knowledge.types import Chunk
@@ -47,6 +50,42 @@ _NOT_IN_DOCUMENTS = {
         "目前的资料没有写明这一点。",
     ),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where lessons come from: shops, a folder of replies to them, and grounded files."""
+
+    shops: tuple[Shop, ...]
+    replies: Path
+    grounded: tuple[Path, ...] = ()
+
+
+def lesson(sources: Sources, encoder: Encoder, recipe: InstructRecipe) -> list[Example]:
+    """What a recipe asks for, the same at each call. Raises DataError when a file is unreadable."""
+    rng = random.Random(recipe.seed)
+    written: list[Example] = []
+    extracts: list[Example] = []
+    try:
+        for shop in sources.shops:
+            books = ShopBooks(shop, encoder)
+            if recipe.copies and (path := sources.replies / f"{shop.name}.jsonl").is_file():
+                records = list(read_records(path))
+                for _ in range(recipe.copies):
+                    written += reply_examples(books, records, rng)
+            if recipe.extracts:
+                extracts += extract_examples(books, rng)
+        examples = [*written, *_at_most(recipe.extracts, extracts, rng)]
+        for path in sources.grounded if recipe.grounded else ():
+            found = list(grounded_examples(path, recipe.leave_out, rng))
+            examples += _at_most(recipe.grounded, found, rng)
+    except (LookupError, TypeError) as error:
+        raise DataError(f"a reply or a grounded record lacks {error}") from error
+    return examples
+
+
+def _at_most(count: int, examples: list[Example], rng: random.Random) -> list[Example]:
+    return rng.sample(examples, min(count, len(examples)))
 
 
 class ShopBooks:

@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from finetune.errors import DataError
 from knowledge.chunk import chunk_document, length_in_words
 from knowledge.encoder import Encoder
 from knowledge.language import Detector
@@ -54,9 +55,13 @@ class Pair:
 
 
 def read_records(path: Path) -> Iterator[dict[str, Any]]:
-    """Rows of a JSON Lines file, plain, gzip or zstd."""
-    lines = read_text(path, _MAX_BYTES).split("\n")
-    return (json.loads(line) for line in lines if line.strip())
+    """Rows of a JSON Lines file, plain, gzip or zstd. Raises DataError when it is none."""
+    try:
+        for line in read_text(path, _MAX_BYTES).split("\n"):
+            if line.strip():
+                yield json.loads(line)
+    except (OSError, EOFError, ValueError) as error:
+        raise DataError(f"{path} is not JSON Lines: {error}") from error
 
 
 def overlap(question: str, text: str) -> float:

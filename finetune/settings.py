@@ -76,6 +76,17 @@ class BaseRecipe(Recipe):
         return self
 
 
+class InstructRecipe(Recipe):
+    """All weights of a starter model, on replies to passages and a question."""
+
+    copies: int = Field(0, ge=0, description="Times a written reply is drawn, near misses anew.")
+    extracts: int = Field(0, ge=0, description="Shop questions answered by a sentence, at most.")
+    grounded: int = Field(0, ge=0, description="Records of each grounded file, at most.")
+    leave_out: tuple[str, ...] = Field(
+        (), description="Sources of grounded records not to learn from, by a part of their name."
+    )
+
+
 class AdapterRecipe(Recipe):
     """A LoRA (arXiv 2106.09685) or AdaLoRA (arXiv 2303.10512) adapter on a 4-bit base."""
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from assistant.grounding import GroundingCheck
@@ -20,6 +22,15 @@ def test_a_sentence_of_the_passage_is_supported():
     checked = check("A fee of GBP 2.50 is taken off the refund.")
     assert checked.supported
     assert checked.evidence_id == "shoes#0"
+
+
+def test_a_chinese_comma_ends_a_number():
+    passage = Evidence(
+        "sale#0", "passage", "sale.md", "大促", "满1000减100，10月21日开始。", "zh", 0.9
+    )
+    draft = DraftSentence("大促满1000减100。", "sale#0")
+    assert GroundingCheck().check(draft, [passage]).supported
+    assert not GroundingCheck().check(replace(draft, text="大促满1000减200。"), [passage]).supported
 
 
 @pytest.mark.parametrize(

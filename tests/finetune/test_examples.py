@@ -11,6 +11,7 @@ from finetune.examples import (
     collate,
     encode,
     examples_of,
+    numbers_of,
     supported_by_words,
     with_marks,
 )
@@ -87,3 +88,8 @@ def test_an_example_never_exceeds_its_budget(limit: int) -> None:
     row = encode(example, CharacterTokenizer(), PromptTemplate(), limit)
     assert len(row.ids) <= limit
     assert 0 < row.prompt_tokens < len(row.ids)
+
+
+def test_numbers_end_at_a_chinese_comma_but_keep_their_thousands() -> None:
+    assert numbers_of("满1000减100，10月") == {"1000", "100", "10"}
+    assert numbers_of("1,500 or １５００ at 2.50") == {"1500", "2.50"}

@@ -8,12 +8,27 @@ import pytest
 from pydantic import ValidationError
 
 from finetune.errors import RecipeError
-from finetune.settings import RECIPES, AdapterRecipe, BaseRecipe, Recipe, load_recipe
+from finetune.settings import (
+    RECIPES,
+    AdapterRecipe,
+    BaseRecipe,
+    InstructRecipe,
+    Recipe,
+    load_recipe,
+)
 
 
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [("tiny-base", BaseRecipe), ("lora", AdapterRecipe), ("adalora", AdapterRecipe)],
+    [
+        ("tiny-base", BaseRecipe),
+        ("starter-base", BaseRecipe),
+        ("starter-copy", InstructRecipe),
+        ("starter-replies", InstructRecipe),
+        ("lora", AdapterRecipe),
+        ("quick-lora", AdapterRecipe),
+        ("adalora", AdapterRecipe),
+    ],
 )
 def test_shipped_recipes_are_valid(name: str, kind: type[Recipe]) -> None:
     assert load_recipe(RECIPES / f"{name}.yaml", kind).epochs >= 1
@@ -33,7 +48,7 @@ def test_a_missing_recipe_is_refused(tmp_path: Path) -> None:
 
 
 def test_every_field_says_what_it_is_measured_in() -> None:
-    for kind in (Recipe, BaseRecipe, AdapterRecipe):
+    for kind in (Recipe, BaseRecipe, InstructRecipe, AdapterRecipe):
         assert all(field.description for field in kind.model_fields.values())
 
 
