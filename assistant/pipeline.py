@@ -39,6 +39,7 @@ from assistant.types import (
 )
 from knowledge.encoder import Encoder
 from knowledge.language import Detector
+from knowledge.places import with_countries
 from knowledge.segment import is_cjk
 
 log = logging.getLogger(__name__)
@@ -107,10 +108,8 @@ class Assistant:
             watch.language = language = self._language(text, utterance)
         if concern := self.safety.inspect(text):
             return self._reply(self._decline(concern, language), UNKNOWN, watch)
-        question = Question(
-            text, resolve(text, utterance.history), language, utterance.history,
-            utterance.customer_id,
-        )  # fmt: skip
+        standalone = with_countries(resolve(text, utterance.history))
+        question = Question(text, standalone, language, utterance.history, utterance.customer_id)
         with watch.stage("intent"):
             vector = self.encoder.embed([question.standalone])[0]
             known = self.encoder.known_share(question.standalone)

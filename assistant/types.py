@@ -98,7 +98,7 @@ class Question:
     """What a skill and a generator work on.
 
     `text` is the utterance as typed, `standalone` the same with what a follow-up leaves out taken
-    from the history, `language` that of the reply.
+    from the history and the countries of its towns named, `language` that of the reply.
     """
 
     text: str

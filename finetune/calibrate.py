@@ -12,7 +12,7 @@ import math
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,7 @@ from knowledge.cross_encoder import CrossEncoder
 from knowledge.encoder import Encoder
 from knowledge.language import Detector
 from knowledge.load import Loader
+from knowledge.places import with_countries
 from knowledge.refresh import Refresher
 from knowledge.rerank import (
     FEATURES,
@@ -117,7 +118,8 @@ def _found(
 ) -> Iterator[tuple[str, ShopQuestion, list[Candidate], list[tuple[float, ...]]]]:
     """(name, question, candidates, their features) for each question that finds something."""
     index = knowledge.index()
-    for number, question in enumerate(shop.questions):
+    for number, asked_as in enumerate(shop.questions):
+        question = replace(asked_as, text=with_countries(asked_as.text))
         vector = knowledge.encoder.embed([question.text])[0]
         found = knowledge.candidates(question.text, vector, 10, "fused")
         asked = frozenset(content_words(question.text))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from knowledge import places
 from knowledge.cross_encoder import CrossEncoder
 from knowledge.encoder import load_encoder
 from knowledge.language import Detector
@@ -26,6 +27,7 @@ def open_knowledge(home: Path, engines: Path, settings: KnowledgeSettings) -> Kn
         settings.rerank_passages,
     )
     encoder = load_encoder(settings.encoder, engines, settings.threads)
+    places.load()
     return KnowledgeBase(Versions(home), encoder, Detector(), reranker, settings)
 
 

