@@ -5,7 +5,7 @@
 Each written reply of the unseen shops is asked for, its passages among near misses (drawn with a
 fixed seed). Token F1 is that of SQuAD (Rajpurkar et al. 2016), over words, against the written
 reply; quoting means the first sentence of the first passage. A reply counts as supported when the
-check of `benchmarks.golden` finds nothing missing from its passages.
+check of `benchmarks.golden` finds nothing missing from the passages that its sentences cite.
 """
 
 from __future__ import annotations
@@ -16,19 +16,18 @@ import random
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
-
-import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from assistant.settings import load_settings
 from benchmarks.golden import unsupported
 from finetune.evaluate import greedy_replies
 from finetune.examples import MARK, Example, encode
 from finetune.models import load_base, template_for
-from finetune.replies import ShopBooks, reply_examples
-from finetune.reranker_data import read_records, shops_below
+from finetune.replies import Sources, lesson
+from finetune.reranker_data import shops_below
+from finetune.settings import InstructRecipe
 from knowledge.encoder import load_encoder
 from knowledge.segment import is_cjk, split_sentences, words
 
@@ -41,16 +40,8 @@ def held_out() -> list[Example]:
     """The written replies of the unseen shops, each among near misses."""
     settings = load_settings()
     encoder = load_encoder(None, settings.engines, settings.knowledge.threads)
-    rng = random.Random(SEED)
-    return [
-        example
-        for shop in shops_below(FINETUNE / "unseen_shops")
-        for example in reply_examples(
-            ShopBooks(shop, encoder),
-            read_records(FINETUNE / "replies" / f"{shop.name}.jsonl"),
-            rng,
-        )
-    ]
+    sources = Sources(tuple(shops_below(FINETUNE / "unseen_shops")), FINETUNE / "replies")
+    return lesson(sources, encoder, InstructRecipe(copies=1, seed=SEED))
 
 
 def token_f1(said: str, wanted: str) -> float:
@@ -67,13 +58,38 @@ def loops(reply: str) -> bool:
     return len(runs) > len(set(runs))
 
 
+def is_supported(reply: str, passages: Sequence[str]) -> bool:
+    """True when nothing of any citing sentence is missing from the passages that it cites."""
+    for sentence in split_sentences(reply):
+        cited = [int(mark.strip(" []")) for mark in MARK.findall(sentence)]
+        if any(number > len(passages) for number in cited):
+            return False
+        text = "\n".join(passages[number - 1] for number in cited)
+        if cited and unsupported(MARK.sub("", sentence), text):
+            return False
+    return True
+
+
+@cache
+def titles() -> frozenset[str]:
+    """The titles of all passages of the unseen shops."""
+    shops = shops_below(FINETUNE / "unseen_shops")
+    return frozenset(title for shop in shops for _, title, _ in shop.passages)
+
+
+def first_sentence(passage: str) -> str:
+    """The passage's first sentence, without the title in front of it."""
+    title = max((t for t in titles() if passage.startswith(f"{t}: ")), key=len, default="")
+    return split_sentences(passage.removeprefix(f"{title}: "))[0]
+
+
 def measure(examples: Sequence[Example], replies: Sequence[str]) -> dict[str, Any]:
     """Shares over all replies, or over those that the reference or the model answers."""
     answerable = [(e, r) for e, r in zip(examples, replies, strict=True) if MARK.search(e.reply)]
     others = [r for e, r in zip(examples, replies, strict=True) if not MARK.search(e.reply)]
     said = [(e, r) for e, r in zip(examples, replies, strict=True) if MARK.search(r)]
-    supported = [not unsupported(MARK.sub("", r), "\n".join(e.passages)) for e, r in said]
-    quotes = [split_sentences(e.passages[0].partition(": ")[2])[0] for e, _ in answerable]
+    supported = [is_supported(r, e.passages) for e, r in said]
+    quotes = [first_sentence(e.passages[0]) for e, _ in answerable]
     language = [is_cjk(e.question) == is_cjk(r) for e, r in zip(examples, replies, strict=True)]
 
     def mean(values: Sequence[float | bool]) -> float:
@@ -104,11 +120,7 @@ def main() -> None:
     examples = held_out()
     random.Random(SEED).shuffle(examples)
     examples = examples[: arguments.limit]
-    if arguments.nf4:
-        model, tokenizer = load_base(arguments.base)
-    else:
-        model = AutoModelForCausalLM.from_pretrained(arguments.base, dtype=torch.float32)
-        tokenizer = AutoTokenizer.from_pretrained(arguments.base)
+    model, tokenizer = load_base(arguments.base, quantised=arguments.nf4)
     template = template_for(tokenizer)
     rows = [encode(e, tokenizer, template, MAX_TOKENS) for e in examples]
     order = sorted(range(len(rows)), key=lambda i: rows[i].prompt_tokens)
@@ -127,7 +139,8 @@ def main() -> None:
                 json.dumps({"question": e.question, "reply": r, "reference": e.reply},
                            ensure_ascii=False) + "\n"
                 for e, r in zip(examples, replies, strict=True)
-            )
+            ),
+            encoding="utf-8",
         )  # fmt: skip
     for name, value in measure(examples, replies).items():
         print(f"{name:36} {value}")

@@ -134,12 +134,15 @@ def instruct(
     as_json: Json = False,
 ) -> None:
     """Tune all weights of a starter model on written replies, shops and grounded answers."""
+    from finetune.instruct import check
     from finetune.instruct import instruct as run_instruct
     from finetune.replies import Sources, lesson
     from finetune.reranker_data import shops_below
 
     with clear_errors():
-        settings, encoder = load_recipe(recipe, InstructRecipe), _encoder(home)
+        settings = load_recipe(recipe, InstructRecipe)
+        check(base, out)
+        encoder = _encoder(home)
         sources = Sources(tuple(shops_below(SHOPS)), REPLIES, tuple(grounded or ()))
         unseen = Sources(tuple(shops_below(UNSEEN_SHOPS)), REPLIES)
         held_out = lesson(unseen, encoder, InstructRecipe(copies=1))

@@ -1,17 +1,18 @@
 """Pre-train a starter model: a byte-level BPE tokenizer and a small Llama, from scratch.
 
-The architecture is Llama's (arXiv 2302.13971), at a few million parameters, so that everything that
-serves and fine-tunes a Llama serves and fine-tunes it. It learns from prepared dialogues, and from
-plain documents where some are given.
+The architecture is Llama's (arXiv 2302.13971), at some million parameters, so that everything that
+serves and fine-tunes a Llama serves and fine-tunes it. What it may learn from: see corpus.py.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import random
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,11 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from finetune.corpus import read_corpus
 from finetune.errors import BaseModelError, DataError
+from finetune.examples import IGNORED
 from finetune.loop import Outcome, begin, run
+from finetune.models import mean_loss
 from finetune.prompt import END, MARKERS, PAD
-from finetune.registry import base_digest, files_digest
+from finetune.registry import DIGEST, base_digest, files_digest
 from finetune.settings import BaseRecipe
 from finetune.train import checkpoints_of
 
@@ -72,13 +75,17 @@ def pretrain(
     corpus = read_corpus(data, recipe.leave_out, recipe.held_out_share)
     if not corpus.train:
         raise DataError("nothing to train on; name a folder made by `python -m finetune prepare`")
-    fingerprint = {"recipe": recipe.model_dump(mode="json"), "data": _digest(data)}
+    fingerprint = {
+        "recipe": recipe.model_dump(mode="json"),
+        "data": [_digest(path) for path in data],
+        "tokenizer": _digest(tokenizer_folder) if tokenizer_folder else None,
+    }
     checkpoints = checkpoints_of(out)
     begin(checkpoints, fingerprint, recipe, resume)
     texts = list(corpus.train)
     random.Random(recipe.seed).shuffle(texts)
     if tokenizer_folder:
-        tokenizer = PreTrainedTokenizerFast.from_pretrained(tokenizer_folder)
+        tokenizer = _load_tokenizer(tokenizer_folder)
     else:
         tokenizer = train_tokenizer(texts, recipe.vocabulary)
     blocks = blocks_of(texts, tokenizer, recipe.max_tokens)
@@ -86,11 +93,14 @@ def pretrain(
     parameters = sum(p.numel() for p in model.parameters())
     total_steps = recipe.total_steps(len(blocks))
     log.info("%d parameters, %d blocks, %d steps", parameters, len(blocks), total_steps)
-    outcome = run(model, list(blocks), _collate, recipe, total_steps, checkpoints, resume)
-    held_out = held_out_loss(model, blocks_of(corpus.held_out, tokenizer, recipe.max_tokens))
+    collate = partial(_collate, pad_id=tokenizer.pad_token_id)
+    outcome = run(model, list(blocks), collate, recipe, total_steps, checkpoints, resume)
+    kept_back = blocks_of(corpus.held_out, tokenizer, recipe.max_tokens)
+    held_out = mean_loss(model, (collate([row]) for row in kept_back))
     save_base(model, tokenizer, out)
     shutil.rmtree(checkpoints)
-    return BaseReport(parameters, len(tokenizer), blocks.size, base_digest(out), outcome, held_out)
+    tokens = int((blocks != tokenizer.pad_token_id).sum())
+    return BaseReport(parameters, len(tokenizer), tokens, base_digest(out), outcome, held_out)
 
 
 def refuse_to_overwrite(out: Path) -> None:
@@ -104,7 +114,7 @@ def train_tokenizer(texts: Sequence[str], vocabulary: int) -> Any:
 
     Learned from every nth text, some 60 million characters: more changes no merge that matters.
     """
-    texts = texts[:: max(1, sum(map(len, texts)) // _TOKENIZER_CHARACTERS)]
+    texts = texts[:: math.ceil(sum(map(len, texts)) / _TOKENIZER_CHARACTERS)]
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
@@ -131,10 +141,19 @@ def train_tokenizer(texts: Sequence[str], vocabulary: int) -> Any:
     )
 
 
-def _digest(data: Sequence[Path]) -> str:
-    return files_digest(
-        [f for p in data for f in (sorted(p.glob("*.jsonl*")) if p.is_dir() else [p])]
-    )
+def _load_tokenizer(folder: Path) -> Any:
+    """A tokenizer made by train_tokenizer. Raises BaseModelError when it is none."""
+    try:
+        tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
+    except (OSError, ValueError) as error:
+        raise BaseModelError(f"{folder} holds no tokenizer: {error}") from error
+    if missing := set(MARKERS) - set(tokenizer.get_vocab()):
+        raise BaseModelError(f"the tokenizer in {folder} lacks {', '.join(sorted(missing))}")
+    return tokenizer
+
+
+def _digest(path: Path) -> str:
+    return files_digest(sorted(path.glob("*.json*")) if path.is_dir() else [path])
 
 
 def blocks_of(texts: Sequence[str], tokenizer: Any, size: int) -> Blocks:
@@ -152,21 +171,9 @@ def blocks_of(texts: Sequence[str], tokenizer: Any, size: int) -> Blocks:
     return np.concatenate([flat, padding]).reshape(-1, size)
 
 
-def _collate(batch: Sequence[Blocks]) -> dict[str, torch.Tensor]:
+def _collate(batch: Sequence[Blocks], pad_id: int) -> dict[str, torch.Tensor]:
     ids = torch.from_numpy(np.stack(batch)).long()
-    return {"input_ids": ids, "labels": ids}
-
-
-@torch.inference_mode()
-def held_out_loss(model: Any, blocks: Blocks) -> float | None:
-    """Mean cross-entropy in nats a token; None without blocks."""
-    losses = []
-    model.eval()
-    for row in blocks:
-        with torch.autocast(model.device.type, torch.bfloat16):
-            inputs = _collate([row])
-            losses.append(float(model(**{k: v.to(model.device) for k, v in inputs.items()}).loss))
-    return float(np.mean(losses)) if losses else None
+    return {"input_ids": ids, "labels": ids.masked_fill(ids == pad_id, IGNORED)}
 
 
 def _config(recipe: BaseRecipe, tokenizer: Any) -> LlamaConfig:
@@ -186,10 +193,11 @@ def _config(recipe: BaseRecipe, tokenizer: Any) -> LlamaConfig:
 
 
 def save_base(model: Any, tokenizer: Any, out: Path) -> None:
-    """An ordinary model folder, in place only when it is whole."""
-    model = model.to("cpu")
+    """An ordinary model folder in bfloat16, with its digest; in place only when it is whole."""
+    model = model.to("cpu", torch.bfloat16)
     unfinished = out.with_name(out.name + ".partial")
     shutil.rmtree(unfinished, ignore_errors=True)
     model.save_pretrained(unfinished)
     tokenizer.save_pretrained(unfinished)
+    (unfinished / DIGEST).write_text(base_digest(unfinished) + "\n")
     unfinished.replace(out)

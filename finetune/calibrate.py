@@ -1,6 +1,7 @@
-"""Fit the logistic model that turns the reranker's evidence into a probability of answering.
+"""Fit the weights that choose what the reranker reads, and those that turn what it knows of a
+candidate into a probability that it answers.
 
-Each shop (`corpus.jsonl`, `questions.jsonl`) is loaded into a knowledge base of its own; the
+Each shop is loaded into a knowledge base of its own; the
 candidates found for its questions are the rows, and a row is right when it belongs to a relevant
 passage and holds every fact asked for. Unanswerable questions have only wrong rows.
 """
@@ -19,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from finetune.reranker_data import Shop, ShopQuestion, answers
+from finetune.reranker_data import Shop, ShopQuestion, answers, require_both_kinds
 from knowledge.cross_encoder import CrossEncoder
 from knowledge.encoder import Encoder
 from knowledge.language import Detector
@@ -158,13 +159,13 @@ def fit_order(rows: Sequence[JudgedRow], kind: str) -> tuple[float, ...]:
     groups: dict[str, list[int]] = {}
     for n, row in enumerate(rows):
         groups.setdefault(row.question, []).append(n)
-    found = [np.array(g) for g in groups.values() if right[g].any()]
+    answered = [np.array(g) for g in groups.values() if right[g].any()]
 
     def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         penalty = weights / _C
         value, gradient = float(penalty @ weights / 2), penalty.copy()
         scores = inputs @ weights
-        for members in found:
+        for members in answered:
             shares = np.exp(scores[members] - scores[members].max())
             chosen = shares * right[members]
             value -= math.log(chosen.sum() / shares.sum())
@@ -184,7 +185,7 @@ def _scaled(
     those it does not see are 0, and stay so under any penalty."""
     values = np.array([r.features[1:] for r in rows])
     values = values * [name in MODELS[kind] for name in FEATURES[1:]]
-    scale = values.std(0) + 1e-9
+    scale = np.where(values.std(0) > 0, values.std(0), 1.0)
     return np.column_stack([np.ones(len(rows)), values / scale]), scale
 
 
@@ -211,6 +212,7 @@ def calibrate(
 ) -> dict[str, dict[str, float]]:
     """Write folder's calibration.json, all models fitted on shops that neither reader nor encoder
     ever saw: both are too sure of what they have learnt. Returns what each threshold gives."""
+    require_both_kinds(unseen)
     reader = CrossEncoder(folder, engines, settings.threads)
     cheap = [row for shop in unseen for row in cheap_rows(shop, encoder, settings)]
     prior = fit_order(cheap, "prior")

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from finetune.errors import DataError
-from finetune.examples import Example, with_marks
+from finetune.examples import Example, marked, with_marks
 from finetune.prepare import MANIFEST, load_rows
 from finetune.prompt import PromptTemplate, Turn, titled
 from knowledge.load import read_text
@@ -42,7 +42,7 @@ def read_corpus(
     What is kept back is chosen by each text's own checksum, so that it stays the same whatever is
     read beside it. Raises DataError naming the file that cannot be read.
     """
-    left_out = tuple(name.casefold() for name in leave_out)
+    left_out = tuple(leave_out)
     limit = round(held_out_share * 10_000)
     train: list[str] = []
     held_out: list[str] = []
@@ -61,9 +61,7 @@ def grounded_example(record: Mapping[str, Any]) -> Example:
         turns.append(Turn("customer", record["question"]))
     answer = " ".join(record["answer"].split())
     if record.get("span"):
-        stop = answer[-1:] if answer[-1:] in ".!?。！？" else ""
-        mark = f" [{record['passage'] + 1}]"
-        answer = answer.removesuffix(stop) + mark + stop
+        answer = marked(answer, record["passage"] + 1)
     return Example(passages, tuple(turns[:-1]), turns[-1].text, answer)
 
 
@@ -84,15 +82,17 @@ def _texts(path: Path, left_out: Sequence[str]) -> Iterator[str]:
     try:
         for line in read_text(path, _MAX_FILE_BYTES).split("\n"):
             record = json.loads(line) if line.strip() else None
-            if record is not None and not _is_left_out(record.get("source", ""), left_out):
-                yield _text(record, template)
+            if record is not None and not is_left_out(record, left_out):
+                text = _text(record, template)
+                text.encode()  # half a character, which no tokenizer takes
+                yield text
     except (OSError, EOFError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise DataError(f"{path} is not JSON Lines of training texts: {error!r}") from error
 
 
 def _text(record: Mapping[str, Any], template: PromptTemplate) -> str:
     if "text" in record:
-        text = "\n".join(part for part in (record.get("title"), record["text"]) if part)
+        text = "\n".join([*filter(None, [record.get("title")]), record["text"]])
         return template.clean(text) + template.reply_end
     if "answer" in record:
         example = grounded_example(record)
@@ -100,14 +100,17 @@ def _text(record: Mapping[str, Any], template: PromptTemplate) -> str:
         return prompt + template.reply(example.reply)
     if "turns" in record:
         return template.render_dialogue((), [_turn(t) for t in record["turns"]])
-    english, other = record["en"], next(v for k, v in record.items() if k not in {"en", "source"})
+    english = record["en"]
+    (other,) = (v for k, v in record.items() if k not in {"en", "source"})
     # The checksum only makes both directions occur; which one a pair gets does not matter.
     pair = (english, other) if zlib.crc32(english.encode()) % 2 else (other, english)
     return template.clean("\n".join(pair)) + template.reply_end
 
 
-def _is_left_out(source: str, left_out: Sequence[str]) -> bool:
-    return any(name in source.casefold() for name in left_out)
+def is_left_out(record: Mapping[str, Any], names: Iterable[str]) -> bool:
+    """True when the record's source has one of the names in its own, whatever their case."""
+    source = str(record.get("source", "")).casefold()
+    return any(name.casefold() in source for name in names)
 
 
 def _turn(turn: Mapping[str, str]) -> Turn:

@@ -58,6 +58,11 @@ def supported_by_words(reply: str, passages: Sequence[str]) -> bool:
     return share >= SUPPORT_SHARE and numbers_of(reply) <= numbers_of(source)
 
 
+def marked(sentence: str, number: int) -> str:
+    """The sentence with the mark of a passage before its full stop."""
+    return _STOP.sub(rf" [{number}]\g<0>", sentence, count=1)
+
+
 def with_marks(reply: str, passages: Sequence[str]) -> str:
     """The reply with a mark such as [1] in each sentence that a passage supports.
 
@@ -68,7 +73,7 @@ def with_marks(reply: str, passages: Sequence[str]) -> str:
         sentences = []
         for sentence in split_sentences(line):
             if number := _supporting(sentence, passages):
-                sentence = _STOP.sub(rf" [{number}]\g<0>", sentence, count=1)
+                sentence = marked(sentence, number)
             sentences.append(sentence)
         lines.append(" ".join(sentences))
     return "\n".join(lines)

@@ -30,7 +30,7 @@ from transformers import (
 from finetune.errors import RecipeError
 from finetune.optimizer import MuonWithAdamW
 from finetune.registry import replace_file
-from finetune.settings import Recipe
+from finetune.settings import Recipe, WholeModelRecipe
 
 log = logging.getLogger(__name__)
 
@@ -89,9 +89,6 @@ def _allocator(model: Any) -> Any:
 class _Callback(TrainerCallback):  # type: ignore[misc]
     """Prunes ranks, marks checkpoints as whole, and logs."""
 
-    def __init__(self) -> None:
-        self.losses: list[float] = []
-
     def on_optimizer_step(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
@@ -113,8 +110,8 @@ class _Callback(TrainerCallback):  # type: ignore[misc]
         """Progress on the log, which is stderr; the Trainer's own would go to stdout."""
         logs = kwargs.get("logs") or {}
         if "loss" in logs:
-            self.losses.append(float(logs["loss"]))
-            log.info("step %d/%d loss %.4f", state.global_step, state.max_steps, self.losses[-1])
+            loss = float(logs["loss"])
+            log.info("step %d/%d loss %.4f", state.global_step, state.max_steps, loss)
 
 
 def run(
@@ -138,7 +135,7 @@ def run(
         weight_decay=recipe.weight_decay,
         max_grad_norm=recipe.max_gradient_norm,
         bf16=recipe.bf16,
-        torch_compile=recipe.compile,
+        torch_compile=isinstance(recipe, WholeModelRecipe) and recipe.compile,
         seed=recipe.seed,
         data_seed=recipe.seed,
         save_strategy="steps",
@@ -152,13 +149,12 @@ def run(
         dataloader_pin_memory=False,
         use_cpu=not torch.cuda.is_available(),
     )
-    callback = _Callback()
     trainer = _ExactTrainer(
         model=model,
         args=arguments,
         train_dataset=_Listed(examples),
         data_collator=collate,
-        callbacks=[callback],
+        callbacks=[_Callback()],
         optimizers=(_optimizer(model, recipe), None),
     )
     trainer.remove_callback(PrinterCallback)
@@ -172,8 +168,10 @@ def run(
 
 def _optimizer(model: Any, recipe: Recipe) -> torch.optim.Optimizer | None:
     """The recipe's optimizer; None: the Trainer's AdamW."""
-    if recipe.optimizer == "adamw":
+    if not isinstance(recipe, WholeModelRecipe) or recipe.optimizer == "adamw":
         return None
+    if not hasattr(torch.optim, "Muon"):
+        raise RecipeError("optimizer: muon needs torch 2.9 or newer; install it, or use adamw")
     if torch.cuda.is_available():
         model.cuda()  # before its parameters are listed: the Trainer would move it after
     return MuonWithAdamW(model, recipe.learning_rate, recipe.weight_decay)

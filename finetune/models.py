@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -10,26 +11,26 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 from transformers.utils import logging as transformers_logging
 
 from finetune.errors import BaseModelError
+from finetune.examples import IGNORED
 from finetune.prompt import PromptTemplate
 from finetune.registry import NF4, validate_base
 
 
-def load_base(folder: Path) -> tuple[Any, Any]:
-    """(model in NF4, tokenizer). Raises BaseModelError.
+def load_base(folder: Path, quantised: bool = True) -> tuple[Any, Any]:
+    """(model in NF4, tokenizer), or the model in float32. Raises BaseModelError.
 
     What NF4 leaves alone (embeddings, norms, output) is float32 on a CPU, bfloat16 on a GPU.
     """
     validate_base(folder)
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     gpu = torch.cuda.is_available()
-    dtype = torch.bfloat16 if gpu else torch.float32
+    dtype = torch.bfloat16 if gpu and quantised else torch.float32
+    nf4 = BitsAndBytesConfig(**NF4, bnb_4bit_compute_dtype=dtype)  # type: ignore[no-untyped-call]
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder)
         model: Any = AutoModelForCausalLM.from_pretrained(
             folder,
-            quantization_config=BitsAndBytesConfig(  # type: ignore[no-untyped-call]
-                **NF4, bnb_4bit_compute_dtype=dtype
-            ),
+            quantization_config=nf4 if quantised else None,
             dtype=dtype,
             device_map={"": torch.cuda.current_device() if gpu else "cpu"},
             use_safetensors=True,
@@ -39,6 +40,19 @@ def load_base(folder: Path) -> tuple[Any, Any]:
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return model, tokenizer
+
+
+@torch.inference_mode()
+def mean_loss(model: Any, batches: Iterable[dict[str, Any]]) -> float | None:
+    """Mean cross-entropy, in nats a token that has a label, in bfloat16; None without batches."""
+    total, tokens = 0.0, 0
+    model.eval()
+    for inputs in batches:
+        count = int((inputs["labels"] != IGNORED).sum())
+        with torch.autocast(model.device.type, torch.bfloat16):
+            loss = model(**{k: v.to(model.device) for k, v in inputs.items()}).loss
+        total, tokens = total + float(loss) * count, tokens + count
+    return total / tokens if tokens else None
 
 
 def template_for(tokenizer: Any) -> PromptTemplate:

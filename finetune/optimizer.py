@@ -2,7 +2,7 @@
 
 Muon (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/) orthogonalises the momentum of
 hidden matrices. Its steps are scaled to AdamW's root mean square ("Muon is Scalable for LLM
-Training", arXiv 2502.16982), so that one learning rate and one decay serve both.
+Training", arXiv 2502.16982), so that one learning rate serves both; only the matrices decay.
 """
 
 from __future__ import annotations
@@ -11,18 +11,23 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from transformers import PreTrainedModel
 
 
 class MuonWithAdamW(torch.optim.Optimizer):
     """Two optimizers as one; embeddings, the output layer, norms and biases are AdamW's."""
 
     def __init__(self, model: torch.nn.Module, learning_rate: float, weight_decay: float) -> None:
-        inside: list[torch.nn.Parameter] = []
-        others: list[torch.nn.Parameter] = []
-        for name, parameter in model.named_parameters():
-            if parameter.requires_grad:
-                hidden = parameter.ndim == 2 and "embed" not in name and "lm_head" not in name
-                (inside if hidden else others).append(parameter)
+        output = model.get_output_embeddings() if isinstance(model, PreTrainedModel) else None
+        tables = {
+            id(parameter)
+            for module in model.modules()
+            if isinstance(module, torch.nn.Embedding) or module is output
+            for parameter in module.parameters(recurse=False)
+        }
+        trained = [p for p in model.parameters() if p.requires_grad]
+        inside = [p for p in trained if p.ndim == 2 and id(p) not in tables]
+        others = [p for p in trained if p.ndim != 2 or id(p) in tables]
         self.parts: list[torch.optim.Optimizer] = [
             torch.optim.Muon(
                 inside,
@@ -36,7 +41,9 @@ class MuonWithAdamW(torch.optim.Optimizer):
         super().__init__([g for part in self.parts for g in part.param_groups], {})
 
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """One step of both. `closure` is not supported."""
+        """One step of both; a closure, which would be called twice, is refused."""
+        if closure is not None:
+            raise ValueError("MuonWithAdamW takes no closure")
         for part in self.parts:
             part.step()
         return None

@@ -144,6 +144,8 @@ def validate_base(folder: Path) -> None:
         config = json.loads((folder / "config.json").read_text())
     except (OSError, ValueError) as error:
         raise BaseModelError(f"{folder} holds no readable config.json") from error
+    if not isinstance(config, dict):
+        raise BaseModelError(f"{folder}/config.json is no configuration of a model")
     if found := sorted(key for key in _CODE_KEYS if config.get(key)):
         raise BaseModelError(f"{folder}/config.json names code to run ({', '.join(found)})")
     if not list(folder.glob("*.safetensors")) or not (folder / "tokenizer.json").is_file():

@@ -3,7 +3,8 @@
 Three sources: replies that people would write (`finetune/replies`, over the shops' passages), the
 shops' questions answered by the sentence that holds the fact, and public grounded records.
 A record of the first is `{"question", "history", "passages", "reply"}`; the reply cites by passage
-id, `[returns-uk]`, which becomes its number in the prompt.
+id, `[returns-uk]`, which becomes its number in the prompt. `passages` are those cited, or those
+that a refusal was written in view of.
 """
 
 from __future__ import annotations
@@ -12,14 +13,15 @@ import random
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from finetune.corpus import grounded_example
+from finetune.corpus import grounded_example, is_left_out
 from finetune.errors import DataError
-from finetune.examples import Example
+from finetune.examples import Example, marked
 from finetune.prompt import Turn, titled
 from finetune.reranker_data import Shop, ShopQuestion, answers, read_records, shop_chunks
 from finetune.settings import InstructRecipe
@@ -28,7 +30,6 @@ from knowledge.segment import content_words, is_cjk, split_sentences
 from knowledge.types import Chunk
 
 _CITATION = re.compile(r"\[([^\]\[]+)\]")
-_STOP = re.compile(r"[.!?。！？]*$")
 _PASSAGES = 3  # as served: KnowledgeSettings.rerank_passages
 _GOLD_FIRST = 0.7  # of the time: what is served is sorted best first
 _NEAREST = 7
@@ -103,8 +104,9 @@ class ShopBooks:
         vector, words = self._encoder.embed([question])[0], set(content_words(question))
         shared = np.array([len(words & w) / max(1, len(words)) for w in self._words])
         order = np.argsort(-(self._vectors @ vector + 0.5 * shared))
-        kept = [self.chunks[i] for i in order if self.chunks[i].document_id not in set(without)]
-        return kept[:_NEAREST]
+        excluded = set(without)
+        kept = (self.chunks[i] for i in order if self.chunks[i].document_id not in excluded)
+        return list(islice(kept, _NEAREST))
 
     def piece_of(self, document_id: str, said: str) -> Chunk | None:
         """The document's chunk that shares most words with what was said."""
@@ -143,29 +145,33 @@ def extract_examples(books: ShopBooks, rng: random.Random) -> Iterator[Example]:
         passages = _among(gold, books.nearest(question.text, question.relevant), rng)
         if gold:
             sentence = _sentence_with(question, gold[0])
-            reply = _STOP.sub(rf" [{passages.index(gold[0]) + 1}]\g<0>", sentence, count=1)
+            reply = marked(sentence, passages.index(gold[0]) + 1)
         else:
-            reply = rng.choice(_NOT_IN_DOCUMENTS["zh" if is_cjk(question.text) else "en"])
+            reply = _refusal(question.text, rng)
         yield Example(_texts(passages), (), question.text, reply)
 
 
 def grounded_examples(
     path: Path, left_out: Sequence[str], rng: random.Random, unanswered_share: float = 0.15
 ) -> Iterator[Example]:
-    """Public records; in some the passage that answers is exchanged for another's."""
+    """Public records; in some the passage that answers is missing and the reply says so."""
     earlier: list[str] = []
     for record in read_records(path):
-        if any(name in record["source"] for name in left_out):
+        if is_left_out(record, left_out):
             continue
         example = grounded_example(record)
         right = example.passages[record["passage"]]
         if earlier and rng.random() < unanswered_share:
             others = [p for p in example.passages if p != right] or [rng.choice(earlier)]
-            refusal = rng.choice(_NOT_IN_DOCUMENTS["zh" if is_cjk(right) else "en"])
+            refusal = _refusal(example.question, rng)
             yield Example(tuple(others), example.history, example.question, refusal)
         else:
             yield example
         earlier = [*earlier[-50:], right]
+
+
+def _refusal(question: str, rng: random.Random) -> str:
+    return rng.choice(_NOT_IN_DOCUMENTS["zh" if is_cjk(question) else "en"])
 
 
 def _among(gold: Sequence[Chunk], others: Sequence[Chunk], rng: random.Random) -> list[Chunk]:

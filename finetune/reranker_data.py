@@ -231,6 +231,12 @@ def shops_below(folder: Path) -> list[Shop]:
     return [read_shop(p) for p in sorted(folder.iterdir()) if p.is_dir() or p.suffix == ".jsonl"]
 
 
+def require_both_kinds(shops: Iterable[Shop]) -> None:
+    """Raise DataError unless some questions are answered by a passage and some by none."""
+    if {bool(q.relevant) for s in shops for q in s.questions} != {True, False}:
+        raise DataError("the unseen shops need questions that are answered and some that are not")
+
+
 def shop_chunks(shop: Shop) -> list[Chunk]:
     """A shop's passages cut as they are served."""
     documents = [Document(i, title, text, "", shop.name) for i, title, text in shop.passages]

@@ -31,10 +31,6 @@ class Recipe(BaseModel):
     max_gradient_norm: float = Field(1.0, gt=0, description="L2 norm gradients are clipped to.")
     checkpoint_steps: int = Field(200, ge=1, description="Optimizer steps between checkpoints.")
     bf16: bool = Field(False, description="Mixed precision; off where the model is tiny.")
-    optimizer: Literal["adamw", "muon"] = Field(
-        "adamw", description="muon: for hidden matrices, with adamw for the rest."
-    )
-    compile: bool = Field(False, description="Compile the model with torch.compile; for GPUs.")
     threads: int | None = Field(None, ge=1, description="CPU threads; empty: torch's choice.")
 
     def total_steps(self, sequences: int) -> int:
@@ -48,7 +44,16 @@ class Recipe(BaseModel):
         return math.ceil(self.warmup_share * total_steps)
 
 
-class BaseRecipe(Recipe):
+class WholeModelRecipe(Recipe):
+    """Every weight is trained."""
+
+    optimizer: Literal["adamw", "muon"] = Field(
+        "adamw", description="muon: for hidden matrices, and weight_decay is theirs alone."
+    )
+    compile: bool = Field(False, description="Compile the model with torch.compile; for GPUs.")
+
+
+class BaseRecipe(WholeModelRecipe):
     """A small Llama trained from scratch, with its own tokenizer."""
 
     vocabulary: int = Field(8192, ge=300, description="Tokens of the byte-level BPE tokenizer.")
@@ -76,7 +81,7 @@ class BaseRecipe(Recipe):
         return self
 
 
-class InstructRecipe(Recipe):
+class InstructRecipe(WholeModelRecipe):
     """All weights of a starter model, on replies to passages and a question."""
 
     copies: int = Field(0, ge=0, description="Times a written reply is drawn, near misses anew.")

@@ -69,6 +69,7 @@ def test_a_folder_of_files_is_read_and_a_bad_row_names_its_file(tmp_path: Path) 
     written(tmp_path / "b.jsonl", {"text": "b"})
     written(tmp_path / "a.jsonl", {"text": "a"})
     assert read_corpus([tmp_path]).train == ("a<|end|>", "b<|end|>")
-    written(tmp_path / "c.jsonl", {"neither": "text"})
-    with pytest.raises(DataError, match=r"c\.jsonl"):
-        read_corpus([tmp_path])
+    for row in ({"neither": "text"}, {"en": "alone"}, {"text": "half \ud83d"}, {"text": None}):
+        (tmp_path / "c.jsonl").write_text(json.dumps(row))
+        with pytest.raises(DataError, match=r"c\.jsonl"):
+            read_corpus([tmp_path])

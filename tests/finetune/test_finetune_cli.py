@@ -68,13 +68,13 @@ def test_an_adapter_goes_from_training_to_promotion_and_back(
     data: Path, base: Path, tmp_path: Path
 ) -> None:
     recipe = tmp_path / "lora.yaml"
-    recipe.write_text("max_steps: 12\nbatch_size: 4\nmax_tokens: 96\nthreads: 1\nrank: 4\n"
+    recipe.write_text("max_steps: 40\nbatch_size: 4\nmax_tokens: 96\nthreads: 1\nrank: 4\n"
                       "learning_rate: 0.01\n")  # fmt: skip
     home, out = tmp_path / "home", tmp_path / "mine"
     trained = call(
         "train", "--data", data, "--out", out, "--base", base, "--recipe", recipe, "--json"
     )
-    assert json.loads(trained.stdout)["steps"] == 12
+    assert json.loads(trained.stdout)["steps"] == 40
     refused = call("promote", out, "--home", home)
     assert refused.exit_code == 1
     assert "evaluate" in refused.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from finetune.errors import BaseModelError, DataError
 from finetune.examples import Example
 from finetune.instruct import instruct
 from finetune.optimizer import MuonWithAdamW
+from finetune.registry import validate_base
 from finetune.settings import BaseRecipe, InstructRecipe
 from tests.finetune.test_train import cut_off
 
@@ -67,6 +69,28 @@ def test_texts_kept_back_are_measured_with_grouped_heads(
     report = pretrain([source], tmp_path / "base", base_recipe.model_copy(update=update))
     assert report.held_out_loss
     assert 0 < report.held_out_loss < 6
+
+
+def test_another_models_tokenizer_can_be_taken_over(
+    base: Path, tmp_path: Path, base_recipe: BaseRecipe
+) -> None:
+    source = tmp_path / "texts.jsonl"
+    source.write_text('{"text": "Parcels."}\n' * 20)
+    pretrain([source], tmp_path / "out", base_recipe, tokenizer_folder=base)
+    tokenizers = [(f / "tokenizer.json").read_bytes() for f in (base, tmp_path / "out")]
+    assert tokenizers[0] == tokenizers[1]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(BaseModelError, match="no tokenizer"):
+        pretrain([source], tmp_path / "other", base_recipe, tokenizer_folder=tmp_path / "empty")
+
+
+def test_a_model_folder_that_was_changed_is_refused(base: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "base"
+    shutil.copytree(base, folder)
+    validate_base(folder)
+    (folder / "tokenizer.json").write_text("{}")
+    with pytest.raises(BaseModelError, match="SHA256"):
+        validate_base(folder)
 
 
 def test_a_schedule_sets_the_rate_of_both_parts() -> None:

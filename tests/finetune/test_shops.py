@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from finetune.__main__ import DEMO, SHOPS, UNSEEN_SHOPS
-from finetune.reranker_data import Shop, demo_shops, shop_chunks, shops_below
+from finetune.errors import DataError
+from finetune.reranker_data import (
+    Shop,
+    demo_shops,
+    require_both_kinds,
+    shop_chunks,
+    shops_below,
+)
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks" / "shops"
 
@@ -48,3 +56,11 @@ def test_training_shops_hold_both_languages_and_as_many_misses_as_the_reader_nee
     assert len(chinese) >= 28
     missed = sum(not q.relevant for s in shops for q in s.questions)
     assert missed > 0.35 * sum(len(s.questions) for s in shops)
+
+
+def test_shops_without_unanswered_questions_cannot_calibrate() -> None:
+    shops = shops_below(UNSEEN_SHOPS)
+    require_both_kinds(shops)
+    answered = [replace(s, questions=tuple(q for q in s.questions if q.relevant)) for s in shops]
+    with pytest.raises(DataError, match="answered"):
+        require_both_kinds(answered)

@@ -1,0 +1,44 @@
+"""Towns get their country, words that only look like towns do not."""
+
+from __future__ import annotations
+
+import pytest
+
+from knowledge.places import with_countries
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("postage to Brisbane?", "postage to Brisbane (Australia)?"),
+        ("shipping in adelaide", "shipping in adelaide (Australia)"),
+        ("my sister in Graz", "my sister in Graz (Austria, EU)"),
+        ("I'm in Los Angeles. Cash?", "I'm in Los Angeles (California, US). Cash?"),
+        ("our flat in Cardiff", "our flat in Cardiff (Wales, UK)"),
+        ("a friend in Ohio", "a friend in Ohio (US)"),
+        ("returns from The Hague", "returns from The Hague (Netherlands, EU)"),
+        ("Perth and Zürich", "Perth (Australia) and Zürich (Switzerland)"),
+        ("we live in Reading", "we live in Reading (England, UK)"),
+        ("我家在成都，运费多少？", "我家在成都（四川），运费多少？"),
+        ("寄到巴黎要几天", "寄到巴黎（法国，欧盟）要几天"),
+        ("想给台北的姑姑寄茶", "想给台北（台湾）的姑姑寄茶"),
+    ],
+)
+def test_a_town_is_followed_by_where_it_lies(text: str, expected: str) -> None:
+    assert with_countries(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "reading glasses", "Reading glasses on sale", "a nice mobile in orange", "George, who is he",
+        "I live in Singapore", "Paris, France, EU", "从内蒙古包头寄", "开封后还能退吗", "来宾怎么登录",
+        "Which Georgia is that?", "", "？", "birmingham" + "x",
+    ],
+)  # fmt: skip
+def test_other_words_and_named_countries_are_left_alone(text: str) -> None:
+    assert with_countries(text) == text
+
+
+def test_only_what_is_not_said_already_is_added() -> None:
+    assert with_countries("to Lyon, France") == "to Lyon (EU), France"
