@@ -18,6 +18,12 @@ _POINTING = re.compile(
     r"\b(?:it|that|this|those|these|they|them|there|one|ones|same)\b|它|那个|这个|这种|那种|这样",
     re.IGNORECASE,
 )
+# "How do I cancel my order?" is whole although it has few words that say something.
+_CLAUSE = re.compile(
+    r"^\W*(?:how|what|when|where|who|why|which|can|could|do|does|did|is|are|will|may|must)\b"
+    r".*\b(?:i|you|we|my|your|our|the|an?)\b",
+    re.IGNORECASE,
+)
 _REACH = 4  # messages of the customer to look back at
 
 
@@ -26,7 +32,7 @@ def is_follow_up(text: str) -> bool:
     count = len(content_words(text))
     if _OPENERS.search(text) or _CLOSERS.search(text):
         return count <= 7
-    short = 2 if not is_cjk(text) else 1
+    short = 1 if is_cjk(text) or _CLAUSE.search(text) else 2
     return count <= short or (bool(_POINTING.search(text)) and count <= 4)
 
 

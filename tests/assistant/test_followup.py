@@ -9,7 +9,14 @@ REPLY = Message("assistant", "30 days from delivery.")
 
 @pytest.mark.parametrize(
     "text",
-    ["and for shoes?", "What about Germany?", "那鞋子呢?", "and express?", "how much is it?"],
+    [
+        "and for shoes?",
+        "What about Germany?",
+        "那鞋子呢?",
+        "and express?",
+        "how much is it?",
+        "when?",
+    ],
 )
 def test_a_follow_up_takes_the_question_it_leans_on(text):
     assert resolve(text, [JACKET, REPLY]) == f"{JACKET.text} {text}"
@@ -21,6 +28,8 @@ def test_a_follow_up_takes_the_question_it_leans_on(text):
         "How much does express delivery to France cost?",
         "我的包裹显示签收但是没有收到怎么办",
         "Do you repair coffee machines bought in 2024?",
+        "How do I cancel my order?",
+        "Do you sell an atlas?",
     ],
 )
 def test_a_whole_question_stands_alone(text):
