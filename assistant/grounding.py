@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Sequence
 
 from assistant.types import CheckedSentence, DraftSentence, Evidence
-from knowledge.segment import content_words, is_cjk
+from knowledge.segment import content_words, is_cjk, with_plain_numbers
 
 # Share of content words that must stand in the evidence; the bar for replies re-checked from
 # outside is 0.8, so a paraphrase may add little of its own.
@@ -31,12 +31,9 @@ def normal(text: str) -> str:
 
 
 def numbers(text: str) -> set[str]:
-    """Numbers with thousands separators folded: 1,500 and 1500 are equal.
-
-    A Chinese comma ends a number; its normal form would join two: 减100，10月.
-    """
-    normal_form = unicodedata.normalize("NFKC", text.replace("，", "， "))
-    return {n.replace(",", "").rstrip(".:") for n in _NUMBER.findall(normal_form)}
+    """Numbers with thousands separators folded: 1,500 and 1500 are equal."""
+    found = _NUMBER.findall(with_plain_numbers(text))
+    return {n.replace(",", "").rstrip(".:") for n in found}
 
 
 class GroundingCheck:

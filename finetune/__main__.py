@@ -314,7 +314,7 @@ def reranker(
 
     with clear_errors():
         settings = load_settings(home=home)
-        trained = load_encoder(None, settings.engines, settings.knowledge.threads)
+        trained = _embedded_encoder(settings)
         material = Material(
             shops=(*shops_below(shops), *demo_shops(DEMO)), unseen=tuple(shops_below(unseen))
         )
@@ -339,7 +339,7 @@ def calibrate_reranker(
 
     with clear_errors():
         settings = load_settings(home=home)
-        trained = load_encoder(None, settings.engines, settings.knowledge.threads)
+        trained = _embedded_encoder(settings)
         thresholds = calibrate(
             folder, shops_below(unseen), trained, settings.engines, settings.knowledge
         )
@@ -350,6 +350,11 @@ def _public_data(settings: Settings) -> Path:
     if settings.data is None:
         raise DataError("set FRONTDESK_DATA to the folder of the public sets")
     return settings.data
+
+
+def _embedded_encoder(settings: Settings) -> Encoder:
+    """The one whose words the reader reads, whatever the settings say."""
+    return load_encoder(None, settings.engines, settings.knowledge.threads)
 
 
 def _encoder(home: Path) -> Encoder:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +11,7 @@ import torch
 
 from finetune.prepare import Row
 from finetune.prompt import PromptTemplate, Turn
-from knowledge.segment import content_words, split_sentences
+from knowledge.segment import content_words, split_sentences, with_plain_numbers
 
 IGNORED = -100  # the label that torch's cross-entropy leaves out
 _STOP = re.compile(r"[.!?。！？]*$")
@@ -42,8 +41,7 @@ class Encoded:
 
 def numbers_of(text: str) -> set[str]:
     """Numbers, amounts and dates as written, thousands separators left out."""
-    # A Chinese comma ends a number; its normal form would join two: 减100，10月.
-    found = _NUMBER.findall(unicodedata.normalize("NFKC", text.replace("，", "， ")))
+    found = _NUMBER.findall(with_plain_numbers(text))
     return {re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", number) for number in found}
 
 

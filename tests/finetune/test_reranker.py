@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from finetune.calibrate import JudgedRow, outcomes
+from finetune.calibrate import JudgedRow, fit, fit_order, outcomes
 from finetune.reranker import (
     inputs_of,
     network,
@@ -30,6 +30,7 @@ from finetune.reranker_data import (
 )
 from knowledge.encoder import Encoder
 from knowledge.minilm import ENCODER_ADAPTER, backbone, extended_tokenizer, minilm_folder
+from knowledge.rerank import FEATURES
 
 TEXT = "Returns: Boots come back within 21 days. Socks stay with you. Postage costs GBP 3."
 
@@ -150,3 +151,23 @@ def test_thresholds_trade_right_answers_for_withheld_ones() -> None:
     found = outcomes(rows, [0.0, 1.0])
     assert found["0.50"] == {"right": 0.667, "wrong": 0.333, "withheld": 0.5}
     assert found["0.70"] == {"right": 0.333, "wrong": 0.333, "withheld": 1.0}
+
+
+def test_the_order_is_fitted_to_put_the_right_candidate_of_a_question_first() -> None:
+    rng = random.Random(4)
+    rows = []
+    for number in range(60):
+        level = rng.random()  # questions differ more than their candidates do
+        for right in (True, False, False):
+            values = dict.fromkeys(FEATURES, 0.0) | {"bias": 1.0, "cjk": 1.0}
+            values |= {"cosine": level + 0.1 * right, "bm25": rng.random(), "reader": rng.random()}
+            rows.append(JudgedRow(f"q{number}", True, tuple(values.values()), right))
+    weights = dict(zip(FEATURES, fit_order(rows, "prior"), strict=True))
+    assert weights["cosine"] > 3 * weights["bm25"] >= 0
+    assert weights["reader"] == weights["unknown"] == 0
+    assert weights["cjk"] == pytest.approx(0, abs=1e-9)
+    scores = [sum(w * f for w, f in zip(weights.values(), r.features, strict=True)) for r in rows]
+    firsts = [scores[n] == max(scores[n : n + 3]) for n in range(0, len(rows), 3)]
+    assert sum(firsts) > 50
+    assert 20 < sum(s >= 0 for s, row in zip(scores, rows, strict=True) if row.right) < 40
+    assert fit(rows, "prior")[FEATURES.index("reader")] == 0

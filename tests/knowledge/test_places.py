@@ -33,7 +33,7 @@ def test_a_town_is_followed_by_where_it_lies(text: str, expected: str) -> None:
     [
         "reading glasses", "Reading glasses on sale", "a nice mobile in orange", "George, who is he",
         "I live in Singapore", "Paris, France, EU", "从内蒙古包头寄", "开封后还能退吗", "来宾怎么登录",
-        "Which Georgia is that?", "", "？", "birmingham" + "x",
+        "Which Georgia is that?", "a flat in Cambridge", "in Worcester", "", "？", "birmingham" + "x",
     ],
 )  # fmt: skip
 def test_other_words_and_named_countries_are_left_alone(text: str) -> None:
