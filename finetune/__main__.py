@@ -41,6 +41,7 @@ SHOPS = Path(__file__).parent / "shops"
 UNSEEN_SHOPS = Path(__file__).parent / "unseen_shops"
 REPLIES = Path(__file__).parent / "replies"
 DEMO = Path(__file__).parents[1] / "assistant" / "demo" / "shop"
+_DEMO_WEIGHT = 3  # the demo shop's questions count this often
 STARTER = Path(__file__).parents[1] / "assistant" / "weights" / "starter"
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
@@ -280,19 +281,30 @@ def encoder(
     as_json: Json = False,
 ) -> None:
     """Teach the encoder Chinese and shops' questions; public sets are found in FRONTDESK_DATA."""
-    from finetune.encoder import Recipe, added_words, train_encoder, words_of
+    from finetune.encoder import (
+        Recipe,
+        added_words,
+        answered_questions,
+        train_encoder,
+        words_of,
+    )
     from finetune.encoder_data import chinese_texts, parallel_pairs
     from finetune.reranker_data import demo_shops, shops_below
 
     with clear_errors():
-        data = _public_data(load_settings(home=home))
+        settings = load_settings(home=home)
+        data = _public_data(settings)
         pairs = parallel_pairs(data, random.Random(Recipe.seed))
         if start:
             added = words_of(start)
         else:
             log.info("adding words")
             added = added_words(chinese_texts(data, [shops, *(text or ())]), pairs, words)
-        asked = [*shops_below(shops), *demo_shops(DEMO)]
+        trained = _embedded_encoder(settings)
+        asked = [
+            answered_questions(shop, trained)
+            for shop in (*shops_below(shops), *(_DEMO_WEIGHT * demo_shops(DEMO)))
+        ]
         train_encoder(out, added, pairs, asked, Recipe(steps=steps), start=start, log=log.info)
         _print({"tokens": len(added.tokens), "steps": steps}, as_json)
 
@@ -304,6 +316,7 @@ def reranker(
     unseen: Annotated[Path, typer.Option(help="Shops to calibrate on.")] = UNSEEN_SHOPS,
     start: Annotated[Path | None, typer.Option(help="Adapter to go on from.")] = None,
     epochs: Annotated[int, typer.Option(min=1)] = 2,
+    pairs: Annotated[int | None, typer.Option(min=1, help="Most pairs an epoch.")] = None,
     home: Home = DEFAULT_HOME,
     as_json: Json = False,
 ) -> None:
@@ -316,10 +329,18 @@ def reranker(
         settings = load_settings(home=home)
         trained = _embedded_encoder(settings)
         material = Material(
-            shops=(*shops_below(shops), *demo_shops(DEMO)), unseen=tuple(shops_below(unseen))
+            shops=(*shops_below(shops), *(_DEMO_WEIGHT * demo_shops(DEMO))),
+            unseen=tuple(shops_below(unseen)),
         )
         scores = train_reranker(
-            out, material, trained, settings.data, start=start, epochs=epochs, log=log.info
+            out,
+            material,
+            trained,
+            settings.data,
+            start=start,
+            epochs=epochs,
+            most=pairs,
+            log=log.info,
         )
         log.info("calibrating")
         thresholds = calibrate(out, material.unseen, trained, settings.engines, settings.knowledge)

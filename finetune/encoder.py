@@ -2,8 +2,9 @@
 
 Distillation over parallel sentences (Reimers and Gurevych, arXiv 2004.09813): the student embeds
 the other language where the teacher, the checkpoint as it came, embeds the English. At each step a
-handful of questions of one shop are drawn to the passages that answer them and away from each
-other's, which are near misses. Trained are the vectors of the added tokens and a LoRA adapter.
+handful of questions of one shop are drawn to the passages that answer them, and away from each
+other's and from the nearest that do not answer. Trained are the vectors of the added tokens and a
+LoRA adapter.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from torch.nn import functional
 from finetune.lora import save_adapter
 from finetune.reranker_data import Shop, answers, shop_chunks
 from finetune.vocabulary import frequent_tokens, starting_vectors, translation_table
+from knowledge.encoder import Encoder
 from knowledge.minilm import (
     EMBEDDINGS,
     VOCABULARY,
@@ -37,10 +39,12 @@ from knowledge.minilm import (
     extended_tokenizer,
     minilm_folder,
 )
+from knowledge.places import with_countries
 
 _TEMPERATURE = 0.05
 _PAD_TO = 8
 _MAX_TOKENS = 128
+_NEAR_MISSES = 8
 
 
 @dataclass(frozen=True)
@@ -139,51 +143,79 @@ def embed(model: Any, tokenizer: Tokenizer, texts: Sequence[str]) -> Tensor:
     return functional.normalize((hidden.float() * weights).sum(1) / weights.sum(1), dim=-1)
 
 
-def contrast(left: Tensor, right: Tensor) -> Tensor:
-    """InfoNCE in both directions: row i of left belongs to row i of right."""
+def contrast(left: Tensor, right: Tensor, misses: Tensor | None = None) -> Tensor:
+    """InfoNCE in both directions: row i of left belongs to row i of right, none to `misses`."""
     similarity = left @ right.T / _TEMPERATURE
     target = torch.arange(len(left))
+    wide = similarity
+    if misses is not None:
+        wide = torch.cat([similarity, left @ misses.T / _TEMPERATURE], dim=1)
     return (
-        functional.cross_entropy(similarity, target)
-        + functional.cross_entropy(similarity.T, target)
+        functional.cross_entropy(wide, target) + functional.cross_entropy(similarity.T, target)
     ) / 2
 
 
-Answered = Sequence[tuple[str, str, str]]  # (question, the chunk that answers it, its document)
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A question, the first chunk that holds its facts, and the nearest chunks that do not."""
+
+    question: str
+    chunk: str
+    document: str
+    misses: tuple[str, ...]
 
 
-def answered_questions(shop: Shop) -> Answered:
-    """The shop's questions, each with the first chunk that holds its facts."""
+def answered_questions(shop: Shop, encoder: Encoder) -> list[Answered]:
+    """The shop's questions that a chunk answers; `encoder` says which other chunks are near."""
     chunks = shop_chunks(shop)
-    return [
-        (q.text, chunk.indexed_text, chunk.document_id)
-        for q in shop.questions
-        if (chunk := next((c for c in chunks if answers(c, q)), None))
-    ]
+    vectors = encoder.embed([c.indexed_text for c in chunks])
+    questions = [with_countries(q.text) for q in shop.questions]
+    found = []
+    for question, text, vector in zip(
+        shop.questions, questions, encoder.embed(questions), strict=True
+    ):
+        right = [answers(c, question) for c in chunks]
+        if any(right):
+            near = [chunks[n].indexed_text for n in np.argsort(-(vectors @ vector)) if not right[n]]
+            first = chunks[right.index(True)]
+            found.append(
+                Answered(text, first.indexed_text, first.document_id, tuple(near[:_NEAR_MISSES]))
+            )
+    return found
 
 
-def draw_questions(
-    answered: Answered, count: int, rng: random.Random
-) -> tuple[list[str], list[str]]:
-    """Questions of one shop and the chunks that answer them, of different documents."""
-    chosen: dict[str, tuple[str, str]] = {}
-    for question, chunk, document in rng.sample(answered, len(answered)):
+def draw_questions(answered: Sequence[Answered], count: int, rng: random.Random) -> list[Answered]:
+    """Questions of one shop that are answered by different documents."""
+    chosen: dict[str, Answered] = {}
+    for each in rng.sample(answered, len(answered)):
         if len(chosen) < count:
-            chosen.setdefault(document, (question, chunk))
-    return [q for q, _ in chosen.values()], [c for _, c in chosen.values()]
+            chosen.setdefault(each.document, each)
+    return list(chosen.values())
+
+
+def questions_loss(
+    model: Any, tokenizer: Tokenizer, drawn: Sequence[Answered], rng: random.Random
+) -> Tensor:
+    """InfoNCE of the drawn questions, with one near miss of each that answers none of them."""
+    right = [a.chunk for a in drawn]
+    misses = {rng.choice(a.misses) for a in drawn if a.misses} - set(right)
+    found = embed(model, tokenizer, [a.question for a in drawn])
+    passages = embed(model, tokenizer, right + sorted(misses))
+    return contrast(found, passages[: len(right)], passages[len(right) :])
 
 
 def train_encoder(
     out: Path,
     words: AddedWords,
     pairs: Sequence[tuple[str, str]],
-    shops: Sequence[Shop],
+    shops: Sequence[Sequence[Answered]],
     recipe: Recipe,
     *,
     start: Path | None = None,
     log: Callable[[str], object] = print,
 ) -> None:
-    """Fit on pairs (foreign, English) and shops; write the adapter to out.
+    """Fit on pairs (foreign, English) and the questions of shops, a shop being drawn as often as
+    it has questions; write the adapter to out.
 
     With `start`, an earlier result, only its adapter is trained further: what else was trained on
     the vectors of its tokens, the reranker, stays valid.
@@ -192,7 +224,7 @@ def train_encoder(
     rng = random.Random(recipe.seed)
     teacher, plain = backbone(minilm_folder(), None), extended_tokenizer(minilm_folder(), None)
     model, embedding = student(words, recipe.rank, start)
-    answered = [answered_questions(shop) for shop in shops]
+    sizes = [len(shop) for shop in shops]
     tokenizer = extended_tokenizer(minilm_folder(), None)
     add_tokens(tokenizer, words.tokens)
     for each in (plain, tokenizer):
@@ -219,13 +251,14 @@ def train_encoder(
             target = embed(teacher, plain, english)
         found = embed(model, tokenizer, [f for f, _ in batch] + kept)
         foreign, same = found[: len(batch)], found[len(batch) :]
-        questions, passages = draw_questions(rng.choice(answered), recipe.questions, rng)
+        (shop,) = rng.choices(shops, sizes)
+        drawn = draw_questions(shop, recipe.questions, rng)
         losses = torch.stack(
             [
                 10 * (1 - (foreign * target).sum(-1)).mean()
                 + 10 * (1 - (same * target[: len(kept)]).sum(-1)).mean(),
                 contrast(foreign, target),
-                contrast(embed(model, tokenizer, questions), embed(model, tokenizer, passages)),
+                questions_loss(model, tokenizer, drawn, rng),
             ]
         )
         losses.sum().backward()  # type: ignore[no-untyped-call]

@@ -239,9 +239,11 @@ def train_reranker(
     *,
     start: Path | None = None,
     epochs: int = 2,
+    most: int | None = None,
     log: Callable[[str], object] = print,
 ) -> dict[str, float]:
-    """Public pairs (or an earlier adapter, `start`), then shops full of near misses.
+    """Public pairs (or an earlier adapter, `start`), then shops full of near misses, at most
+    `most` pairs of them an epoch.
 
     Returns the scores on the unseen shops. Raises DataError when there is nothing to start from
     or to score.
@@ -264,8 +266,7 @@ def train_reranker(
         drawn = [p for s in material.shops for p in shop_pairs(s, encoder, rng=rng)]
         if data:
             drawn += chinese_pairs(data, rng, round(_CHINESE_SHARE * len(drawn)))
-        rng.shuffle(drawn)
-        return drawn
+        return rng.sample(drawn, min(most or len(drawn), len(drawn)))
 
     net = network(base(), start)
     train(net, tokenizer, pairs, out, epochs=epochs, log=log)

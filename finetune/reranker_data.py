@@ -14,9 +14,11 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,7 @@ from knowledge.chunk import chunk_document, length_in_words
 from knowledge.encoder import Encoder
 from knowledge.language import Detector
 from knowledge.load import Loader, read_text
+from knowledge.places import with_countries
 from knowledge.rerank import reading_text
 from knowledge.segment import content_words, split_sentences
 from knowledge.types import Chunk, Document
@@ -259,26 +262,38 @@ def shop_pairs(
     """(question, chunk) as served: the right chunks, and those nearest to the question that are
     not. Chunks of relevant passages that lack a fact are left out: they may answer in part.
 
-    With `rng`, for training: negatives are drawn from three times as many, each right chunk is
+    With `rng`, for training: negatives are drawn from four times as many, each right chunk is
     given once more without the sentence that answers, and some titles are left out.
     """
     chunks = shop_chunks(shop)
+    questions = [replace(q, text=with_countries(q.text)) for q in shop.questions]
+    right = [[c for c in chunks if answers(c, q)] for q in questions]
     vectors = encoder.embed([c.indexed_text for c in chunks])
-    asked = encoder.embed([q.text for q in shop.questions])
+    asked = encoder.embed([q.text for q in questions])
     held = [frozenset(content_words(c.indexed_text)) for c in chunks]
-    for number, (question, vector) in enumerate(zip(shop.questions, asked, strict=True)):
+    due = Counter(c.id for c in chain.from_iterable(right) for _ in range(negatives))
+    for number, (question, vector) in enumerate(zip(questions, asked, strict=True)):
         words = set(content_words(question.text))
         lexical = np.array([len(words & h) / max(1, len(words)) for h in held])
         known = encoder.known_share(question.text)
         order = np.argsort(-(known * (vectors @ vector) + (1.5 - known) * lexical))
         wrong = [chunks[i] for i in order if chunks[i].document_id not in question.relevant]
         if rng:
-            wrong = rng.sample(wrong[: 3 * negatives], negatives)
-        for chunk in chunks:
-            if answers(chunk, question):
-                yield from _right_pairs(question, chunk, shop.name, number, rng)
+            wrong = balanced(wrong[: 4 * negatives], due, rng)
+        for chunk in right[number]:
+            yield from _right_pairs(question, chunk, shop.name, number, rng)
         for chunk in wrong[:negatives]:
+            due[chunk.id] -= 1
             yield Pair(question.text, reading_text(chunk), 0, None, shop.name, number)
+
+
+def balanced(chunks: Sequence[Chunk], due: Counter[str], rng: random.Random) -> list[Chunk]:
+    """In random order, but first those that are still due as negatives.
+
+    Each chunk is due in proportion to how often it is right. Otherwise a reader learns that a
+    chunk that is often near and seldom asked for answers nothing.
+    """
+    return sorted(rng.sample(chunks, len(chunks)), key=lambda c: due[c.id] <= 0)
 
 
 def _right_pairs(

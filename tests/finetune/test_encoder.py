@@ -6,10 +6,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from finetune.encoder import Recipe, added_words, answered_questions, train_encoder, words_of
+from finetune.encoder import (
+    Recipe,
+    added_words,
+    answered_questions,
+    contrast,
+    train_encoder,
+    words_of,
+)
 from finetune.reranker_data import Shop, ShopQuestion
-from knowledge.encoder import MiniLM
+from knowledge.encoder import Encoder, MiniLM
 from knowledge.minilm import minilm_folder
 
 PAIRS = [
@@ -29,17 +37,32 @@ SHOP = Shop(
 )
 
 
-def test_only_questions_with_an_answer_are_paired_with_the_chunk_that_holds_it() -> None:
-    answered = answered_questions(SHOP)
-    assert [(q, d) for q, _, d in answered] == [("send it back?", "a"), ("postage?", "b")]
-    assert answered[1][1].endswith("Shipping costs GBP 3.")
+def test_only_questions_with_an_answer_are_paired_with_the_chunk_that_holds_it(
+    encoder: Encoder,
+) -> None:
+    answered = answered_questions(SHOP, encoder)
+    assert [(a.question, a.document) for a in answered] == [
+        ("send it back?", "a"),
+        ("postage?", "b"),
+    ]
+    assert answered[1].chunk.endswith("Shipping costs GBP 3.")
+    assert answered[1].misses == (answered[0].chunk,)
 
 
-def test_a_few_steps_bring_translations_together_and_the_result_goes_on(tmp_path: Path) -> None:
+def test_a_near_miss_is_pushed_away_by_the_contrast() -> None:
+    questions, right = torch.eye(2, 4), torch.eye(2, 4)
+    near, far = questions * 0.9, torch.eye(4)[2:]
+    assert contrast(questions, right, near) > contrast(questions, right, far)
+
+
+def test_a_few_steps_bring_translations_together_and_the_result_goes_on(
+    tmp_path: Path, encoder: Encoder
+) -> None:
+    shops = [answered_questions(SHOP, encoder)]
     words = added_words([f"{zh} " * 3 for zh, _ in PAIRS], PAIRS, 10)
     assert "退货" in words.tokens
     recipe = Recipe(steps=12, parallel=4, english=2, questions=2, rank=4)
-    train_encoder(tmp_path / "one", words, PAIRS, [SHOP], recipe, log=lambda line: None)
+    train_encoder(tmp_path / "one", words, PAIRS, shops, recipe, log=lambda line: None)
     taught = MiniLM(minilm_folder(), tmp_path / "engines", 2, tmp_path / "one")
     vectors = taught.embed([text for pair in PAIRS for text in pair])
     own = (vectors[::2] * vectors[1::2]).sum(1)
@@ -47,7 +70,7 @@ def test_a_few_steps_bring_translations_together_and_the_result_goes_on(tmp_path
     assert own.mean() > (plain[::2] * plain[1::2]).sum(1).mean() + 0.2
     assert taught.known_share("退货") == 1
     train_encoder(
-        tmp_path / "two", words_of(tmp_path / "one"), PAIRS, [SHOP], recipe,
+        tmp_path / "two", words_of(tmp_path / "one"), PAIRS, shops, recipe,
         start=tmp_path / "one", log=lambda line: None,
     )  # fmt: skip
     first, second = (words_of(tmp_path / name) for name in ("one", "two"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -79,6 +80,17 @@ def test_a_shop_gives_right_chunks_with_their_place_and_only_misses_for_missed_q
     assert all(p.label == 0 for p in pairs if p.question.startswith("cost"))
     stripped = [p for p in pairs if not p.label and p.text.endswith("Nothing else is known.")]
     assert any("boots" not in p.text for p in stripped)
+
+
+def test_a_chunk_that_is_never_asked_for_is_not_learnt_as_the_wrong_one(
+    tmp_path: Path, encoder: Encoder
+) -> None:
+    shop = read_shop(shop_file(tmp_path))
+    asked = replace(shop, questions=tuple(q for q in shop.questions[:6] if "Nepal" not in q.text))
+    pairs = list(shop_pairs(asked, encoder, negatives=1, rng=random.Random(2)))
+    whole = [p.text for p in pairs if not p.label and "boots" in p.text]
+    assert len(whole) == len(asked.questions) == 5
+    assert not any("Nepal" in text or "Egypt" in text for text in whole)
 
 
 def test_documents_become_a_shop_without_the_expired_and_the_internal(tmp_path: Path) -> None:
