@@ -21,7 +21,7 @@ from assistant.types import Answer, Message, Reply, Role, Utterance
 from knowledge.build import open_knowledge, open_refresher
 from knowledge.command_line import one_line_errors
 from knowledge.errors import KnowledgeError
-from knowledge.load import read_text
+from knowledge.formats import read_text
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 Home = Annotated[Path | None, typer.Option(help="Folder that holds all state.")]

@@ -20,7 +20,7 @@ from finetune.errors import DataError
 from finetune.examples import Example, marked, with_marks
 from finetune.prepare import MANIFEST, load_rows
 from finetune.prompt import PromptTemplate, Turn, titled
-from knowledge.load import read_text
+from knowledge.formats import read_text
 
 _MAX_FILE_BYTES = 2_000_000_000
 _AGENTS = {"assistant", "agent"}

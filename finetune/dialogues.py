@@ -20,7 +20,8 @@ import zstandard
 from finetune.errors import DataError
 from finetune.prompt import Role, Turn
 from knowledge.errors import SourceError
-from knowledge.load import files_of, format_of, read_text
+from knowledge.formats import format_of, read_text
+from knowledge.sources import files_of
 
 MAX_FILE_BYTES = 2_000_000_000
 FORMATS = (".jsonl", ".csv")

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from finetune.reranker_data import read_records
-from knowledge.load import read_text
+from knowledge.formats import read_text
 
 # Sources of shops' and service talk, and of everyday sentences; the rest is software help.
 _NEAR = ("commerce", "ui:", "knowledge-base", "merchant", "multiwoz", "Tatoeba", "business")

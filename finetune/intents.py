@@ -22,7 +22,7 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from finetune.errors import DataError
 from knowledge.classify import TextClassifier, feature_rows
 from knowledge.encoder import Encoder
-from knowledge.load import read_text
+from knowledge.formats import read_text
 
 _FOLDS = 4
 _REGULARISATION = 12.0  # C of scikit-learn; chosen by cross-validation on the demo utterances

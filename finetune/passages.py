@@ -26,7 +26,7 @@ class DocumentPassages:
     def load(cls, sources: Sequence[Path], detector: Detector) -> DocumentPassages:
         """Read documents from files and folders. Raises SourceError when a path is missing."""
         settings = KnowledgeSettings()
-        documents, _ = Loader(detector).load(sources)
+        documents = Loader(detector).load(sources).documents
         return cls(
             {
                 d.id: [

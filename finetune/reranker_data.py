@@ -27,8 +27,9 @@ import numpy as np
 from finetune.errors import DataError
 from knowledge.chunk import chunk_document, length_in_words
 from knowledge.encoder import Encoder
+from knowledge.formats import read_text
 from knowledge.language import Detector
-from knowledge.load import Loader, read_text
+from knowledge.load import Loader
 from knowledge.places import with_countries
 from knowledge.rerank import reading_text
 from knowledge.segment import content_words, split_sentences
@@ -312,7 +313,7 @@ def _right_pairs(
 def shop_of_documents(name: str, documents: Path, questions: Path) -> Shop:
     """A shop whose passages are a folder of documents, with questions put to them by id
     (`{"id", "answered", "missed"}`); expired and internal documents are left out."""
-    found, _ = Loader(Detector()).load([documents])
+    found = Loader(Detector()).load([documents]).documents
     today = date.today()
     current = [d for d in found if d.audience != "agents" and (d.valid_until or today) >= today]
     held = {d.id for d in current}

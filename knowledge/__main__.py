@@ -25,7 +25,7 @@ from knowledge.build import open_knowledge, open_refresher
 from knowledge.command_line import one_line_errors
 from knowledge.errors import KnowledgeError
 from knowledge.evaluate import JudgedQuery, evaluate
-from knowledge.load import read_text
+from knowledge.formats import read_text
 from knowledge.refresh import Progress as RefreshProgress
 from knowledge.retrieve import MODES, Mode
 from knowledge.types import Passage, RefreshReport

@@ -7,6 +7,7 @@ from pathlib import Path
 from knowledge import places
 from knowledge.cross_encoder import CrossEncoder
 from knowledge.encoder import load_encoder
+from knowledge.extraction import Limits
 from knowledge.language import Detector
 from knowledge.load import Loader
 from knowledge.refresh import Progress, Refresher
@@ -36,5 +37,8 @@ def open_refresher(
 ) -> Refresher:
     """The refresher for home."""
     encoder = load_encoder(settings.encoder, engines, settings.threads)
-    loader = Loader(Detector(), settings.max_file_bytes)
+    limits = Limits(
+        settings.max_file_bytes, settings.max_read_seconds, settings.max_read_memory_bytes
+    )
+    loader = Loader(Detector(), limits)
     return Refresher(Versions(home), loader, encoder, settings, progress)

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import errno
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, date, datetime
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+from chromadb.errors import ChromaError
 from numpy.typing import NDArray
 
-from knowledge.chunk import chunk_document
+from knowledge.chunk import CHUNKING, chunk_document
 from knowledge.encoder import Encoder
-from knowledge.errors import EmptyKnowledge, SourceError
+from knowledge.errors import EmptyKnowledge, SourceError, VersionError
 from knowledge.findings import inspect_chunks, inspect_documents
-from knowledge.load import Loader
+from knowledge.load import Earlier, Loaded, Loader
+from knowledge.pending import Pending
 from knowledge.settings import KnowledgeSettings
-from knowledge.store import Store, write_version
+from knowledge.store import Contents, Store, write_version
 from knowledge.types import Chunk, Document, RefreshReport
 from knowledge.versions import Versions
 
@@ -36,6 +41,7 @@ class Refresher:
         progress: Progress = lambda stage, done, total: None,
     ) -> None:
         self.versions = versions
+        self.pending = Pending(versions.root)
         self.loader = loader
         self.encoder = encoder
         self.settings = settings
@@ -46,81 +52,176 @@ class Refresher:
     ) -> RefreshReport:
         """Publish what sources hold now, or with dry_run only say what would change.
 
-        `strict` publishes nothing when there is a blocking finding or a rejected source. Raises
-        SourceError when a source is missing or nothing can be read, VersionError when another
-        refresh is running.
+        Nothing new is published when nothing has changed. `strict` publishes nothing when there
+        is a blocking finding or a rejected source. Raises SourceError when a source is missing or
+        nothing can be read, VersionError when another refresh is running or the disk is full.
         """
         started = time.monotonic()
         paths = list(sources)
-        with self.versions.writing():
-            documents, rejected = self.loader.load(paths)
-            if not documents:
-                reasons = "; ".join(f"{r.source}: {r.reason}" for r in rejected[:3])
-                raise SourceError(f"no document could be read ({reasons or 'no files found'})")
-            before = self._published()
-            changes = _changes(before.documents() if before else [], documents)
-            chunks = [c for d in documents for c in self._chunks(d)]
+        with _clear_disk_errors(), self.versions.writing(), self._published() as before:
+            loaded = self._load(paths, before)
+            changes = _changes(before.documents() if before else [], loaded.documents)
+            chunks = self._chunks(loaded.documents, before)
             blocked = inspect_chunks(chunks)
             quarantined = {chunk_id for _, chunk_id in blocked}
             served = [c for c in chunks if c.id not in quarantined]
-            findings = [f for f, _ in blocked] + inspect_documents(documents, date.today())
-            held_back = dry_run or (strict and (blocked or rejected))
-            name = self.versions.new_name()
-            if not held_back:
-                vectors = self._vectors(served, before)
-                manifest = {
-                    "version": name,
-                    "created": datetime.now(UTC).isoformat(timespec="seconds"),
-                    "encoder": self.encoder.name,
-                    "sources": [str(p.resolve()) for p in paths],
-                    "documents": len(documents),
-                    "passages": len(served),
-                    "changes": changes,
-                }
-                write_version(self.versions.folder / name, documents, served, vectors, manifest)
-                self.versions.publish(name)
-                self.versions.prune(self.settings.keep_versions)
-            if before:
-                before.close()
+            findings = [f for f, _ in blocked] + inspect_documents(loaded.documents, date.today())
+            held_back = dry_run or (strict and bool(blocked or loaded.rejected))
+            version = before.folder.name if before else ""
+            if not held_back and not self._is_served(loaded, served, before):
+                documents = sorted({c.document_id for c in chunks if c.id in quarantined})
+                version = self._publish(paths, loaded, served, documents, changes, before)
+            if not dry_run:
+                self.pending.clear()
         counts = {
             kind: sum(k == kind for k, _ in changes) for kind in ("added", "changed", "removed")
         }
         return RefreshReport(
-            version=self.versions.current() if held_back and before else "" if held_back else name,
+            version=version,
             **counts,
-            unchanged=len(documents) - counts["added"] - counts["changed"],
+            unchanged=len(loaded.documents) - counts["added"] - counts["changed"],
             passages=len(served),
-            rejected=tuple(rejected),
+            rejected=tuple(loaded.rejected),
             findings=tuple(findings),
             seconds=round(time.monotonic() - started, 3),
             published=not held_back,
             changes=changes,
         )
 
-    def _published(self) -> Store | None:
+    @contextmanager
+    def _published(self) -> Iterator[Store | None]:
         try:
-            return Store(self.versions.current_folder())
+            store = Store(self.versions.current_folder())
         except EmptyKnowledge:
-            return None
+            yield None
+            return
+        try:
+            yield store
+        finally:
+            store.close()
 
-    def _chunks(self, document: Document) -> list[Chunk]:
-        return chunk_document(
-            document, self.settings.max_chunk_words, self.settings.overlap_sentences
+    def _load(self, paths: Sequence[Path], before: Store | None) -> Loaded:
+        """Read the files that neither the version before nor an interrupted refresh has read."""
+        earlier = Earlier.of(before.documents(), before.files()) if before else Earlier()
+        loaded = self.loader.load(
+            paths,
+            earlier.with_later(self.pending.loaded()),
+            partial(self.progress, "read"),
+            self.pending.keep_file,
+        )
+        if not loaded.documents:
+            reasons = "; ".join(f"{r.source}: {r.reason}" for r in loaded.rejected[:3])
+            raise SourceError(f"no document could be read ({reasons or 'no files found'})")
+        return loaded
+
+    def _cut(self) -> dict[str, int]:
+        """What decides how documents are cut; kept in the manifest."""
+        return {
+            "chunking": CHUNKING,
+            "words": self.settings.max_chunk_words,
+            "overlap": self.settings.overlap_sentences,
+        }
+
+    def _chunks(self, documents: Sequence[Document], before: Store | None) -> list[Chunk]:
+        """The documents cut; those that are as they were keep the chunks they had."""
+        kept: dict[str, list[Chunk]] = {}
+        same: set[Document] = set()
+        if before and before.manifest.get("cut") == self._cut():
+            partly = set(before.manifest["quarantined"])
+            same = {d for d in before.documents() if d.id not in partly}
+            for chunk in before.chunks:
+                kept.setdefault(chunk.document_id, []).append(chunk)
+        chunks: list[Chunk] = []
+        for done, document in enumerate(documents, start=1):
+            chunks += (
+                kept[document.id]
+                if document in same and document.id in kept
+                else chunk_document(
+                    document, self.settings.max_chunk_words, self.settings.overlap_sentences
+                )
+            )
+            self.progress("cut", done, len(documents))
+        return chunks
+
+    def _is_served(self, loaded: Loaded, chunks: Sequence[Chunk], before: Store | None) -> bool:
+        """Whether the version before holds just this, from the same files."""
+        return (
+            before is not None
+            and before.manifest.get("encoder") == self.encoder.name
+            and before.chunks == chunks
+            and before.files() == loaded.files
+            and before.documents() == loaded.documents
         )
 
+    def _publish(
+        self,
+        paths: Sequence[Path],
+        loaded: Loaded,
+        chunks: Sequence[Chunk],
+        quarantined: Sequence[str],
+        changes: Sequence[tuple[str, str]],
+        before: Store | None,
+    ) -> str:
+        """Embed what is new, write a version beside the served one, and move the pointer to it."""
+        name = self.versions.new_name()
+        manifest = {
+            "version": name,
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "encoder": self.encoder.name,
+            "cut": self._cut(),
+            "sources": [str(p.resolve()) for p in paths],
+            "documents": len(loaded.documents),
+            "passages": len(chunks),
+            "quarantined": quarantined,
+            "changes": changes,
+        }
+        vectors = self._vectors(chunks, before)
+        self.progress("write", 0, 1)
+        contents = Contents(loaded.documents, loaded.files, chunks, vectors, manifest)
+        write_version(self.versions.folder / name, contents, before)
+        self.versions.publish(name)
+        self.versions.prune(self.settings.keep_versions)
+        self.progress("write", 1, 1)
+        return name
+
     def _vectors(self, chunks: Sequence[Chunk], before: Store | None) -> NDArray[np.float32]:
-        """One row a chunk; vectors of unchanged text are taken from the version before."""
-        known: dict[str, NDArray[np.float32]] = {}
+        """One row a chunk; only text that no earlier version or refresh embedded is embedded."""
+        known = self.pending.vectors(self.encoder.name)
         if before and before.manifest.get("encoder") == self.encoder.name:
             rows = zip(before.chunks, before.vectors, strict=True)
-            known = {chunk.embedding_key: vector for chunk, vector in rows}
-        missing = [c for c in chunks if c.embedding_key not in known]
-        for start in range(0, len(missing), _EMBED_STEP):
-            step = missing[start : start + _EMBED_STEP]
-            vectors = self.encoder.embed([c.indexed_text for c in step])
-            known |= {c.embedding_key: v for c, v in zip(step, vectors, strict=True)}
-            self.progress("embed", min(start + _EMBED_STEP, len(missing)), len(missing))
-        return np.stack([known[c.embedding_key] for c in chunks])
+            known |= {chunk.embedding_key: vector for chunk, vector in rows}
+        keys = [c.embedding_key for c in chunks]
+        missing = {k: c for k, c in zip(keys, chunks, strict=True) if k not in known}
+        # Longest first: batches of like length, and the time left is not underrated.
+        order = sorted(missing.items(), key=lambda item: -len(item[1].indexed_text))
+        for start in range(0, len(order), _EMBED_STEP):
+            step = order[start : start + _EMBED_STEP]
+            vectors = self.encoder.embed([c.indexed_text for _, c in step])
+            self.pending.keep_vectors(self.encoder.name, [k for k, _ in step], vectors)
+            known |= {k: v for (k, _), v in zip(step, vectors, strict=True)}
+            self.progress("embed", min(start + _EMBED_STEP, len(order)), len(order))
+        return np.stack([known[k] for k in keys])
+
+
+@contextmanager
+def _clear_disk_errors() -> Iterator[None]:
+    """Say what repairs a full or read-only disk, whoever met it."""
+    try:
+        yield
+    except (OSError, ChromaError) as error:
+        number = error.errno if isinstance(error, OSError) else None
+        said = str(error) if isinstance(error, ChromaError) else ""
+        if number in {errno.EROFS, errno.EACCES, errno.EPERM} or "readonly" in said:
+            raise VersionError(
+                f"cannot write the knowledge base ({error}); make its folder writable. "
+                "The published version is unchanged"
+            ) from error
+        if number in {errno.ENOSPC, errno.EDQUOT} or "full" in said:
+            raise VersionError(
+                "the disk is full; free some space and refresh again. "
+                "The published version is unchanged"
+            ) from error
+        raise
 
 
 def _changes(before: Sequence[Document], after: Sequence[Document]) -> tuple[tuple[str, str], ...]:

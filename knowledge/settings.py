@@ -24,6 +24,10 @@ class KnowledgeSettings(BaseModel):
     rerank_passages: int = Field(3, ge=1, description="Passages that the reranker reads.")
     keep_versions: int = Field(10, ge=2, description="Published versions kept for rollback.")
     max_file_bytes: int = Field(50_000_000, ge=1_000, description="A larger file is rejected.")
+    max_read_seconds: float = Field(60, gt=0, description="A file that takes longer is rejected.")
+    max_read_memory_bytes: int = Field(
+        1_500_000_000, ge=300_000_000, description="Memory of the process that reads files."
+    )
     threads: int = Field(2, ge=1, description="Threads of the encoder's engine.")
 
     @model_validator(mode="after")

@@ -7,8 +7,11 @@ costs 20 times an unfiltered query, and because customers must never see staff p
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,15 +25,18 @@ from knowledge.errors import VersionError
 from knowledge.types import (
     Chunk,
     Document,
+    FileRecord,
     chunk_from_json,
     chunk_to_json,
     document_from_json,
     document_to_json,
 )
 
-CHUNKS, DOCUMENTS, VECTORS, MANIFEST, CHROMA = (
-    "chunks.jsonl", "documents.jsonl", "vectors.npy", "manifest.json", "chroma",
+CHUNKS, DOCUMENTS, FILES, VECTORS, MANIFEST, CHROMA = (
+    "chunks.jsonl", "documents.jsonl", "files.jsonl", "vectors.npy", "manifest.json", "chroma",
 )  # fmt: skip
+# Deleted vectors stay in an HNSW graph as dead ends: with more changes than this it is built anew.
+_MAX_CHANGED_SHARE = 0.2
 
 
 class Scope(NamedTuple):
@@ -55,7 +61,7 @@ def _client(folder: Path) -> Any:
     return chromadb.PersistentClient(str(folder / CHROMA), settings=settings)
 
 
-def _write_jsonl(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+def _write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> None:
     with path.open("w", encoding="utf-8") as file:
         file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
@@ -65,51 +71,105 @@ def _read_jsonl(path: Path) -> list[dict[str, Any]]:
         return [json.loads(line) for line in file]
 
 
-def write_version(
-    folder: Path,
-    documents: Sequence[Document],
-    chunks: Sequence[Chunk],
-    vectors: NDArray[np.float32],
-    manifest: dict[str, Any],
-) -> None:
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """All that a version holds; `vectors` has one row a chunk."""
+
+    documents: Sequence[Document]
+    files: Sequence[FileRecord]
+    chunks: Sequence[Chunk]
+    vectors: NDArray[np.float32]
+    manifest: dict[str, Any]
+
+
+def write_version(folder: Path, contents: Contents, before: Store | None = None) -> None:
     """Write a version, verify what Chroma gives back, then write the manifest.
 
-    The manifest's presence means the version is complete. `vectors` has one row a chunk.
-    Raises VersionError when Chroma does not hold every id.
+    The manifest's presence means the version is complete. Where little has changed since
+    `before`, its vector index is copied and changed. Raises VersionError when Chroma does not
+    hold every id with its vector.
     """
     folder.mkdir(parents=True)
-    _write_jsonl(folder / DOCUMENTS, [document_to_json(d) for d in documents])
-    _write_jsonl(folder / CHUNKS, [chunk_to_json(c) for c in chunks])
-    np.save(folder / VECTORS, vectors)
-    client = _client(folder)
-    try:
-        for scope in sorted({scope_of(c) for c in chunks}):
-            rows = [i for i, c in enumerate(chunks) if scope_of(c) == scope]
-            _fill_collection(client, scope, [chunks[i].id for i in rows], vectors[rows])
-    finally:
-        client.close()
-        SharedSystemClient.clear_system_cache()
+    _write_jsonl(folder / DOCUMENTS, map(document_to_json, contents.documents))
+    _write_jsonl(folder / FILES, map(asdict, contents.files))
+    _write_jsonl(folder / CHUNKS, map(chunk_to_json, contents.chunks))
+    np.save(folder / VECTORS, contents.vectors)
+    _write_index(folder, contents, before)
+    os.sync()  # a version that survives a power cut is whole
     partial = folder / f"{MANIFEST}.partial"
-    partial.write_text(json.dumps(manifest, indent=1))
+    partial.write_text(json.dumps(contents.manifest, indent=1))
     partial.replace(folder / MANIFEST)
 
 
-def _fill_collection(
-    client: Any, scope: Scope, ids: list[str], vectors: NDArray[np.float32]
-) -> None:
-    collection = client.create_collection(
-        scope.collection, configuration={"hnsw": {"space": "cosine"}}, embedding_function=None
-    )
+class Placed(NamedTuple):
+    """The vectors of a scope by the id of their chunk."""
+
+    ids: list[str]
+    vectors: NDArray[np.float32]
+
+
+def _by_scope(chunks: Sequence[Chunk], vectors: NDArray[np.float32]) -> dict[Scope, Placed]:
+    rows: dict[Scope, list[int]] = {}
+    for row, chunk in enumerate(chunks):
+        rows.setdefault(scope_of(chunk), []).append(row)
+    return {s: Placed([chunks[r].id for r in rows[s]], vectors[rows[s]]) for s in sorted(rows)}
+
+
+def _write_index(folder: Path, contents: Contents, before: Store | None) -> None:
+    wanted = _by_scope(contents.chunks, contents.vectors)
+    held: dict[Scope, Placed] = {}
+    if before and before.manifest.get("encoder") == contents.manifest.get("encoder"):
+        held = _by_scope(before.chunks, before.vectors)
+        shutil.copytree(before.folder / CHROMA, folder / CHROMA)
+    client = _client(folder)
+    try:
+        for scope in held.keys() - wanted.keys():
+            client.delete_collection(scope.collection)
+        for scope, placed in wanted.items():
+            _fill_collection(client, scope, placed, held.get(scope))
+    finally:
+        client.close()
+        SharedSystemClient.clear_system_cache()
+
+
+def _fill_collection(client: Any, scope: Scope, wanted: Placed, held: Placed | None) -> None:
+    """Bring the scope's collection from what it holds to what is wanted, and verify it."""
+    rows_held = {chunk_id: row for row, chunk_id in enumerate(held.ids)} if held else {}
+    new = [
+        row
+        for row, chunk_id in enumerate(wanted.ids)
+        if held is None
+        or (old := rows_held.get(chunk_id)) is None
+        or not np.array_equal(held.vectors[old], wanted.vectors[row])
+    ]
+    gone = sorted(rows_held.keys() - set(wanted.ids))
+    if held and len(new) + len(gone) > _MAX_CHANGED_SHARE * len(held.ids):
+        client.delete_collection(scope.collection)
+        held, new, gone = None, list(range(len(wanted.ids))), []
+    if held is None:
+        collection = client.create_collection(
+            scope.collection, configuration={"hnsw": {"space": "cosine"}}, embedding_function=None
+        )
+    else:
+        collection = client.get_collection(scope.collection, embedding_function=None)
     batch = client.get_max_batch_size()
-    for start in range(0, len(ids), batch):
-        stop = start + batch
-        collection.add(ids=ids[start:stop], embeddings=vectors[start:stop])
+    for start in range(0, len(gone), batch):
+        collection.delete(ids=gone[start : start + batch])
+    for start in range(0, len(new), batch):
+        step = new[start : start + batch]
+        collection.upsert(ids=[wanted.ids[r] for r in step], embeddings=wanted.vectors[step])
+    _verify(collection, wanted)
+
+
+def _verify(collection: Any, wanted: Placed) -> None:
     held = collection.get(include=["embeddings"])
-    if sorted(held["ids"]) != sorted(ids):
-        raise VersionError(f"Chroma holds {len(held['ids'])} of {len(ids)} passages; refresh again")
-    row_of = {chunk_id: row for row, chunk_id in enumerate(ids)}
+    if sorted(held["ids"]) != sorted(wanted.ids):
+        raise VersionError(
+            f"Chroma holds {len(held['ids'])} of {len(wanted.ids)} passages; refresh again"
+        )
+    row_of = {chunk_id: row for row, chunk_id in enumerate(wanted.ids)}
     order = [row_of[chunk_id] for chunk_id in held["ids"]]
-    if not np.allclose(np.asarray(held["embeddings"]), vectors[order], atol=1e-5):
+    if not np.allclose(np.asarray(held["embeddings"]), wanted.vectors[order], atol=1e-5):
         raise VersionError("Chroma gives back other vectors than were stored; refresh again")
 
 
@@ -124,6 +184,7 @@ class Store:
         self.chunks = [chunk_from_json(row) for row in _read_jsonl(folder / CHUNKS)]
         self.vectors: NDArray[np.float32] = np.load(folder / VECTORS)
         self.row_of = {chunk.id: row for row, chunk in enumerate(self.chunks)}
+        self._documents: list[Document] | None = None
         # Counted once: asking Chroma costs more than a query.
         self._sizes = Counter(scope_of(c) for c in self.chunks)
         self.scopes = sorted(self._sizes)
@@ -135,7 +196,15 @@ class Store:
 
     def documents(self) -> list[Document]:
         """The documents of the version, as they were loaded."""
-        return [document_from_json(row) for row in _read_jsonl(self.folder / DOCUMENTS)]
+        if self._documents is None:
+            rows = _read_jsonl(self.folder / DOCUMENTS)
+            self._documents = [document_from_json(row) for row in rows]
+        return self._documents
+
+    def files(self) -> list[FileRecord]:
+        """The files that the documents were read from."""
+        rows = _read_jsonl(self.folder / FILES) if (self.folder / FILES).exists() else []
+        return [FileRecord(r["path"], r["key"], tuple(r["documents"])) for r in rows]
 
     def nearest(
         self, scope: Scope, vector: NDArray[np.float32], count: int

@@ -28,12 +28,13 @@ class Document:
     audience: str = "public"
     valid_from: date | None = None
     valid_until: date | None = None
+    hidden: str = ""  # what the file holds and its readers do not see; never served
 
     @property
     def content_hash(self) -> str:
         """Hash of everything a customer could see; the place it was loaded from is left out."""
         row = document_to_json(self)
-        del row["source"]
+        del row["source"], row["hidden"]
         return hashlib.sha256(json.dumps(row, sort_keys=True).encode()).hexdigest()
 
 
@@ -110,8 +111,17 @@ class Passage:
 
 
 @dataclass(frozen=True, slots=True)
+class FileRecord:
+    """A file that was read: `key` is equal for equal content, `documents` are their ids."""
+
+    path: str
+    key: str
+    documents: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Rejection:
-    """A source that was left out, and why."""
+    """A source, or a document in it, that was left out, and why."""
 
     source: str
     reason: str

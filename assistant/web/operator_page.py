@@ -13,7 +13,7 @@ from assistant.web.publishing import Publisher, changes
 from assistant.web.staff_html import FOLDER, Words, render, staff_texts
 from assistant.web.uploads import Uploads
 from knowledge.errors import KnowledgeError
-from knowledge.load import FORMATS
+from knowledge.formats import FORMATS
 
 _POLL_SECONDS = 2.0
 _LISTED = 50

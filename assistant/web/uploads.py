@@ -18,7 +18,7 @@ from starlette.responses import Response
 
 from assistant.errors import AssistantError
 from assistant.web.auth import Session
-from knowledge.load import FORMATS
+from knowledge.formats import FORMATS
 
 _MAX_STEM = 60
 _COMPRESSION = re.compile(r"\.(gz|zst)$")

@@ -7,6 +7,7 @@ import pytest
 import zstandard
 
 from knowledge.errors import SourceError
+from knowledge.extraction import Limits
 from knowledge.language import Detector
 from knowledge.load import Loader
 
@@ -15,7 +16,7 @@ TEXT = "Parcels within Germany arrive in three to five working days."
 
 @pytest.fixture
 def loader(detector: Detector) -> Loader:
-    return Loader(detector, max_file_bytes=10_000)
+    return Loader(detector, Limits(file_bytes=10_000))
 
 
 def write(path: Path, text: str) -> Path:
@@ -25,7 +26,8 @@ def write(path: Path, text: str) -> Path:
 
 def test_front_matter_of_markdown_becomes_fields(loader: Loader, tmp_path: Path):
     text = f"---\nid: ship\ntitle: Shipping\nlanguage: de\naudience: members\nvalid_from: 2026-01-02\n---\n# S\n{TEXT}"
-    (document,), rejected = loader.load([write(tmp_path / "a.md", text)])
+    loaded = loader.load([write(tmp_path / "a.md", text)])
+    (document,), rejected = loaded.documents, loaded.rejected
     assert (document.id, document.title, document.language) == ("ship", "Shipping", "de")
     assert (document.audience, document.valid_from, document.valid_until) == (
         "members",
@@ -36,13 +38,13 @@ def test_front_matter_of_markdown_becomes_fields(loader: Loader, tmp_path: Path)
 
 
 def test_markdown_without_front_matter_is_named_after_its_heading_and_file(loader, tmp_path):
-    (document,), _ = loader.load([write(tmp_path / "shipping.md", f"# Delivery\n\n{TEXT}")])
+    (document,) = loader.load([write(tmp_path / "shipping.md", f"# Delivery\n\n{TEXT}")]).documents
     assert (document.id, document.title, document.language) == ("shipping", "Delivery", "en")
 
 
 def test_html_gives_its_main_text_and_title(loader, tmp_path):
     html = f"<html><head><title>Delivery</title><script>alert(1)</script></head><body><article><h1>Delivery</h1><p>{TEXT}</p><p>{TEXT.replace('Germany', 'Austria')}</p></article></body></html>"
-    (document,), _ = loader.load([write(tmp_path / "d.html", html)])
+    (document,) = loader.load([write(tmp_path / "d.html", html)]).documents
     assert document.title == "Delivery"
     assert TEXT in document.text
     assert "alert" not in document.text
@@ -50,7 +52,7 @@ def test_html_gives_its_main_text_and_title(loader, tmp_path):
 
 def test_csv_rows_are_documents_and_question_answer_pairs_stay_whole(loader, tmp_path):
     csv = f'id,question,answer\nq1,How long?,"{TEXT}"\n'
-    (document,), _ = loader.load([write(tmp_path / "faq.csv", csv)])
+    (document,) = loader.load([write(tmp_path / "faq.csv", csv)]).documents
     assert (document.id, document.title, document.text) == ("q1", "How long?", TEXT)
 
 
@@ -60,7 +62,7 @@ def test_json_lines_are_read_compressed_or_not(loader, tmp_path, suffix):
     packed = {"gz": gzip.compress, "zst": zstandard.compress}.get(suffix.split(".")[-1], bytes)(raw)
     path = tmp_path / f"c{suffix}"
     path.write_bytes(packed)
-    (document,), _ = loader.load([path])
+    (document,) = loader.load([path]).documents
     assert (document.id, document.text) == ("a", TEXT)
 
 
@@ -86,7 +88,8 @@ def test_a_bad_file_is_rejected_with_a_reason_and_the_rest_goes_in(
 ):
     (tmp_path / name).write_bytes(content)
     write(tmp_path / "good.txt", TEXT)
-    documents, rejected = loader.load([tmp_path])
+    loaded = loader.load([tmp_path])
+    documents, rejected = loaded.documents, loaded.rejected
     assert [d.id for d in documents] == ["good"]
     assert reason in rejected[0].reason
     assert rejected[0].source.endswith(name)
@@ -95,7 +98,8 @@ def test_a_bad_file_is_rejected_with_a_reason_and_the_rest_goes_in(
 def test_the_second_document_with_an_id_is_rejected(loader, tmp_path):
     write(tmp_path / "a.md", f"---\nid: same\n---\n{TEXT}")
     write(tmp_path / "b.md", "---\nid: same\n---\nOther text.")
-    documents, rejected = loader.load([tmp_path])
+    loaded = loader.load([tmp_path])
+    documents, rejected = loaded.documents, loaded.rejected
     assert len(documents) == 1
     assert "already used by" in rejected[0].reason
 
