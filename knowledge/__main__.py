@@ -23,6 +23,7 @@ from assistant.settings import Settings, load_settings
 from assistant.types import Message
 from knowledge.build import open_knowledge, open_refresher
 from knowledge.command_line import one_line_errors
+from knowledge.diff import DocumentChange, compare
 from knowledge.errors import KnowledgeError
 from knowledge.evaluate import JudgedQuery, evaluate
 from knowledge.formats import read_text
@@ -73,6 +74,7 @@ def refresh(
     sources: Annotated[list[Path], typer.Argument(help="Files or folders.")],
     home: Home = None,
     dry_run: Annotated[bool, typer.Option(help="Only say what would change.")] = False,
+    prepare: Annotated[bool, typer.Option(help="Make the version, publish it later.")] = False,
     strict: Annotated[bool, typer.Option(help="Publish nothing on a blocking finding.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -81,12 +83,12 @@ def refresh(
         settings = settings_of(home)
         with progress_bar() as show:
             refresher = open_refresher(settings.home, settings.engines, settings.knowledge, show)
-            report = refresher.refresh(sources, dry_run=dry_run, strict=strict)
+            report = refresher.refresh(sources, dry_run=dry_run, prepare=prepare, strict=strict)
         if as_json:
             emit(asdict(report))
         else:
             _print_report(report)
-        if strict and not dry_run and not report.published:
+        if strict and not (dry_run or prepare) and not report.published:
             typer.echo("error: not published, see the findings and rejections", err=True)
             raise typer.Exit(1)
 
@@ -146,11 +148,90 @@ def versions(home: Home = None, as_json: Json = False) -> None:
     with clear_errors():
         store = Versions(settings_of(home).home)
         current = store.current()
-        rows = [{"version": name, "published": name == current} for name in store.complete()]
+        waiting = store.prepared()
+        rows = [
+            {"version": n, "published": n == current, "prepared": n in waiting}
+            for n in store.complete()
+        ]
         if as_json:
             emit({"versions": rows})
-        for row in rows if not as_json else ():
-            typer.echo(f"{'*' if row['published'] else ' '} {row['version']}")
+            return
+        for row in rows:
+            note = "  prepared, not published" if row["prepared"] else ""
+            typer.echo(f"{'*' if row['published'] else ' '} {row['version']}{note}")
+
+
+@app.command()
+def diff(
+    before: Annotated[str, typer.Argument(help="A version; `current` is the published one.")],
+    after: Annotated[str, typer.Argument(help="Another version.")],
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Show what differs between two versions, word by word."""
+    with clear_errors():
+        store = Versions(settings_of(home).home)
+        changes = compare(store.folder_of(before), store.folder_of(after))
+        if as_json:
+            emit({"before": before, "after": after, "documents": [asdict(c) for c in changes]})
+            return
+        for change in changes:
+            _print_change(change)
+        typer.echo(f"{len(changes)} documents differ")
+
+
+def _print_change(change: DocumentChange) -> None:
+    """Removed words in red and struck out, added ones in green; signs too, where colour is lost."""
+    typer.echo(f"{change.kind} {change.id}: {change.title}")
+    for name, was, now in change.fields:
+        typer.echo(f"  {name}: {was or '(none)'} -> {now or '(none)'}")
+    for passage in change.passages:
+        typer.echo(f"  {passage.kind} {passage.title}")
+        styles = {"removed": ("[-", "-]", "red"), "added": ("{+", "+}", "green")}
+        text = ""
+        for edit in passage.edits:
+            before, after, colour = styles.get(edit.kind, ("", "", ""))
+            shown = f"{before}{edit.text}{after}"
+            text += typer.style(shown, fg=colour) if colour else shown
+        for line in text.splitlines():
+            typer.echo(f"    {line}")
+
+
+@app.command()
+def publish(
+    version: Annotated[str, typer.Argument(help="One that `refresh --prepare` has made.")],
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Publish a prepared version."""
+    with clear_errors():
+        store = Versions(settings_of(home).home)
+        with store.writing():
+            store.publish(version)
+        if as_json:
+            emit({"version": version})
+        else:
+            typer.echo(f"{version} is published")
+
+
+@app.command()
+def purge(
+    what: Annotated[str, typer.Argument(help="A document's id, or a file or folder.")],
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Erase withdrawn text from the published version and every earlier one."""
+    from knowledge.purge import purge as purge_documents
+
+    with clear_errors():
+        report = purge_documents(Versions(settings_of(home).home), what)
+        if as_json:
+            emit(asdict(report))
+            return
+        typer.echo(f"erased {', '.join(report.documents)}; {len(report.versions)} versions deleted")
+        typer.echo(f"{report.version or 'nothing'} is published")
+        for source in report.remaining:
+            typer.echo(f"  {source} still holds it: a refresh would bring it back")
 
 
 @app.command()

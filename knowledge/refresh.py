@@ -48,9 +48,15 @@ class Refresher:
         self.progress = progress
 
     def refresh(
-        self, sources: Iterable[Path], *, dry_run: bool = False, strict: bool = False
+        self,
+        sources: Iterable[Path],
+        *,
+        dry_run: bool = False,
+        prepare: bool = False,
+        strict: bool = False,
     ) -> RefreshReport:
-        """Publish what sources hold now, or with dry_run only say what would change.
+        """Publish what sources hold now, or with dry_run only say what would change; with prepare
+        the new version is made and left to be looked at and published.
 
         Nothing new is published when nothing has changed. `strict` publishes nothing when there
         is a blocking finding or a rejected source. Raises SourceError when a source is missing or
@@ -68,9 +74,13 @@ class Refresher:
             findings = [f for f, _ in blocked] + inspect_documents(loaded.documents, date.today())
             held_back = dry_run or (strict and bool(blocked or loaded.rejected))
             version = before.folder.name if before else ""
-            if not held_back and not self._is_served(loaded, served, before):
+            same = self._is_served(loaded, served, before)
+            if not (held_back or same):
                 documents = sorted({c.document_id for c in chunks if c.id in quarantined})
-                version = self._publish(paths, loaded, served, documents, changes, before)
+                version = self._prepare(paths, loaded, served, documents, changes, before)
+                if not prepare:
+                    self.versions.publish(version)
+                self.versions.prune(self.settings.keep_versions)
             if not dry_run:
                 self.pending.clear()
         counts = {
@@ -84,7 +94,7 @@ class Refresher:
             rejected=tuple(loaded.rejected),
             findings=tuple(findings),
             seconds=round(time.monotonic() - started, 3),
-            published=not held_back,
+            published=not held_back and (same or not prepare),
             changes=changes,
         )
 
@@ -153,7 +163,7 @@ class Refresher:
             and before.documents() == loaded.documents
         )
 
-    def _publish(
+    def _prepare(
         self,
         paths: Sequence[Path],
         loaded: Loaded,
@@ -162,10 +172,11 @@ class Refresher:
         changes: Sequence[tuple[str, str]],
         before: Store | None,
     ) -> str:
-        """Embed what is new, write a version beside the served one, and move the pointer to it."""
+        """Embed what is new, and write a version beside the served one; its name."""
         name = self.versions.new_name()
         manifest = {
             "version": name,
+            "basis": before.folder.name if before else "",
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "encoder": self.encoder.name,
             "cut": self._cut(),
@@ -179,8 +190,6 @@ class Refresher:
         self.progress("write", 0, 1)
         contents = Contents(loaded.documents, loaded.files, chunks, vectors, manifest)
         write_version(self.versions.folder / name, contents, before)
-        self.versions.publish(name)
-        self.versions.prune(self.settings.keep_versions)
         self.progress("write", 1, 1)
         return name
 

@@ -35,6 +35,7 @@ from knowledge.types import (
 CHUNKS, DOCUMENTS, FILES, VECTORS, MANIFEST, CHROMA = (
     "chunks.jsonl", "documents.jsonl", "files.jsonl", "vectors.npy", "manifest.json", "chroma",
 )  # fmt: skip
+PREPARED = "prepared"  # in a version that waits to be published: see knowledge.versions
 # Deleted vectors stay in an HNSW graph as dead ends: with more changes than this it is built anew.
 _MAX_CHANGED_SHARE = 0.2
 
@@ -85,7 +86,8 @@ class Contents:
 def write_version(folder: Path, contents: Contents, before: Store | None = None) -> None:
     """Write a version, verify what Chroma gives back, then write the manifest.
 
-    The manifest's presence means the version is complete. Where little has changed since
+    The manifest's presence means the version is complete; its `basis` is the version whose place
+    it is to take. Where little has changed since
     `before`, its vector index is copied and changed. Raises VersionError when Chroma does not
     hold every id with its vector.
     """
@@ -95,6 +97,7 @@ def write_version(folder: Path, contents: Contents, before: Store | None = None)
     _write_jsonl(folder / CHUNKS, map(chunk_to_json, contents.chunks))
     np.save(folder / VECTORS, contents.vectors)
     _write_index(folder, contents, before)
+    (folder / PREPARED).write_text(contents.manifest["basis"])
     os.sync()  # a version that survives a power cut is whole
     partial = folder / f"{MANIFEST}.partial"
     partial.write_text(json.dumps(contents.manifest, indent=1))
@@ -173,6 +176,16 @@ def _verify(collection: Any, wanted: Placed) -> None:
         raise VersionError("Chroma gives back other vectors than were stored; refresh again")
 
 
+def read_documents(folder: Path) -> list[Document]:
+    """The documents of a version, as they were loaded."""
+    return [document_from_json(row) for row in _read_jsonl(folder / DOCUMENTS)]
+
+
+def read_chunks(folder: Path) -> list[Chunk]:
+    """The chunks that a version serves."""
+    return [chunk_from_json(row) for row in _read_jsonl(folder / CHUNKS)]
+
+
 class Store:
     """An immutable version, opened for reading. Raises VersionError when it is incomplete."""
 
@@ -181,7 +194,7 @@ class Store:
             raise VersionError(f"version {folder.name} is incomplete; run `knowledge refresh`")
         self.folder = folder
         self.manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
-        self.chunks = [chunk_from_json(row) for row in _read_jsonl(folder / CHUNKS)]
+        self.chunks = read_chunks(folder)
         self.vectors: NDArray[np.float32] = np.load(folder / VECTORS)
         self.row_of = {chunk.id: row for row, chunk in enumerate(self.chunks)}
         self._documents: list[Document] | None = None
@@ -197,8 +210,7 @@ class Store:
     def documents(self) -> list[Document]:
         """The documents of the version, as they were loaded."""
         if self._documents is None:
-            rows = _read_jsonl(self.folder / DOCUMENTS)
-            self._documents = [document_from_json(row) for row in rows]
+            self._documents = read_documents(self.folder)
         return self._documents
 
     def files(self) -> list[FileRecord]:

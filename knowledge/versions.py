@@ -2,7 +2,8 @@
 
 home/knowledge/
   current            the pointer: name of the published version, replaced atomically
-  versions/<name>/   complete when it holds manifest.json (written last)
+  versions/<name>/   complete when it holds manifest.json (written last); a version that waits to
+                     be published holds `prepared`: the name of the one whose place it takes
   refresh.lock       held by the one process that refreshes
 """
 
@@ -17,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from knowledge.errors import EmptyKnowledge, VersionError
-from knowledge.store import MANIFEST
+from knowledge.store import MANIFEST, PREPARED
 
 
 class Versions:
@@ -41,6 +42,13 @@ class Versions:
         """Folder of the published version. Raises EmptyKnowledge."""
         return self.folder / self.current()
 
+    def folder_of(self, name: str) -> Path:
+        """Folder of a whole version; `current` is the published one. Raises VersionError."""
+        name = self.current() if name == "current" else name
+        if name not in self.complete():
+            raise VersionError(f"there is no version {name!r}; see `knowledge versions`")
+        return self.folder / name
+
     def new_name(self) -> str:
         """A name that sorts by time, to the microsecond: rollback goes by that order."""
         return f"{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"
@@ -49,34 +57,69 @@ class Versions:
         """Names of whole versions, oldest first."""
         return sorted(p.parent.name for p in self.folder.glob(f"*/{MANIFEST}"))
 
+    def prepared(self) -> list[str]:
+        """Names of whole versions that were never published, oldest first."""
+        served = self._served()
+        return [n for n in self.complete() if n != served and (self.folder / n / PREPARED).exists()]
+
     def publish(self, name: str) -> None:
-        """Move the pointer to a complete version. Raises VersionError."""
+        """Move the pointer to a complete version. Raises VersionError when there is none, or it
+        was prepared from another version than the one that is served."""
         if name not in self.complete():
             raise VersionError(f"there is no complete version {name!r}; see `knowledge versions`")
+        served = self._served()
+        mark = self.folder / name / PREPARED
+        if name != served and mark.exists() and (basis := mark.read_text()) != served:
+            raise VersionError(
+                f"{name} was prepared from {basis or 'an empty knowledge base'}, and another "
+                "version is published now; prepare it again"
+            )
+        if served:  # a kill after its own publish may have left the mark
+            (self.folder / served / PREPARED).unlink(missing_ok=True)
         partial = self.root / f"current.{os.getpid()}.partial"
         with partial.open("w") as file:
             file.write(name)
             file.flush()
             os.fsync(file.fileno())
         partial.replace(self.pointer)
+        mark.unlink(missing_ok=True)
+
+    def withdraw(self) -> None:
+        """Serve nothing."""
+        self.pointer.unlink(missing_ok=True)
+
+    def _served(self) -> str:
+        return self.pointer.read_text().strip() if self.pointer.exists() else ""
+
+    def before(self) -> str:
+        """The version published before the current one, or nothing."""
+        current, prepared = self._served(), self.prepared()
+        return max((v for v in self.complete() if v < current and v not in prepared), default="")
 
     def rollback(self, name: str | None = None) -> str:
         """Publish an earlier version (the one before the current, or `name`); returns its name."""
         with self.writing():
-            if name is None:
-                earlier = [v for v in self.complete() if v < self.current()]
-                if not earlier:
-                    raise VersionError("there is no earlier version to go back to")
-                name = earlier[-1]
+            self.current()
+            if name is None and not (name := self.before()):
+                raise VersionError("there is no earlier version to go back to")
             self.publish(name)
             return name
 
     def prune(self, keep: int) -> None:
-        """Delete leftovers of interrupted refreshes and all but the newest `keep` versions."""
-        complete = self.complete()
-        kept = {*complete[-keep:], self.current() if self.pointer.exists() else ""}
+        """Delete all but the newest `keep` published versions and the newest prepared one."""
+        prepared = self.prepared()
+        published = [n for n in self.complete() if n not in prepared]
+        kept = {*published[-keep:], *prepared[-1:], self._served()}
+        for name in self.complete():
+            if name not in kept:
+                shutil.rmtree(self.folder / name)
+        self.prune_leftovers()
+
+    def prune_leftovers(self) -> None:
+        """Delete what interrupted refreshes have left."""
+        complete = set(self.complete())
         for path in self.folder.iterdir():
-            if path.name not in kept:
+            if path.name not in complete:
                 shutil.rmtree(path)
 
     @contextmanager

@@ -1,11 +1,14 @@
 """Refresh on a real Chroma with a fake encoder."""
 
+import errno
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from knowledge.errors import EmptyKnowledge, SourceError, VersionError
+from knowledge.extraction import Extractor
 from knowledge.language import Detector
 from knowledge.load import Loader
 from knowledge.refresh import Refresher
@@ -131,3 +134,108 @@ def test_chroma_finds_the_nearest_chunk(refresher, tmp_path):
     found = store.nearest(scope, store.vectors[row], 2)
     assert found[0][0] == row
     assert found[0][1] == pytest.approx(1.0, abs=1e-4)
+
+
+def test_a_refresh_that_changes_nothing_publishes_nothing(refresher, tmp_path, word_lengths):
+    first = refresher.refresh([corpus(tmp_path / "c.jsonl", a="One.", b="Two.")])
+    word_lengths.embedded.clear()
+    again = refresher.refresh([tmp_path / "c.jsonl"])
+    assert (again.version, again.published, again.unchanged) == (first.version, True, 2)
+    assert refresher.versions.complete() == [first.version]
+    assert word_lengths.embedded == []
+
+
+def test_a_file_that_has_not_changed_is_not_read_again(refresher, tmp_path, monkeypatch):
+    for name in ("a", "b"):
+        corpus(tmp_path / f"{name}.jsonl", **{name: f"Text {name}."})
+    sources = [tmp_path / "a.jsonl", tmp_path / "b.jsonl"]
+    refresher.refresh(sources)
+    corpus(tmp_path / "b.jsonl", b="Text b, new.")
+    read: list[str] = []
+    rows = Extractor.rows
+    monkeypatch.setattr(
+        Extractor,
+        "rows",
+        lambda self, path, *rest: read.append(path.name) or rows(self, path, *rest),
+    )
+    report = refresher.refresh(sources)
+    assert read == ["b.jsonl"]
+    assert (report.changed, report.unchanged) == (1, 1)
+
+
+def test_the_index_of_a_small_change_is_the_old_one_changed(refresher, tmp_path):
+    texts = {f"d{n}": f"Text number {n}." for n in range(30)}
+    refresher.refresh([corpus(tmp_path / "c.jsonl", **texts)])
+    del texts["d3"]
+    refresher.refresh(
+        [corpus(tmp_path / "c.jsonl", **texts | {"d4": "Quite other words.", "e": "New."})]
+    )
+    store = served(refresher)
+    (scope,) = store.scopes
+    for row in range(len(store.chunks)):
+        (found, cosine), *_ = store.nearest(scope, store.vectors[row], 1)
+        assert cosine == pytest.approx(1.0, abs=1e-4)
+        assert np.allclose(store.vectors[found], store.vectors[row], atol=1e-4)
+    assert "d3#0" not in store.row_of
+
+
+def test_an_interrupted_refresh_keeps_what_it_has_embedded(
+    refresher, tmp_path, word_lengths, monkeypatch
+):
+    monkeypatch.setattr("knowledge.refresh._EMBED_STEP", 2)
+    source = corpus(tmp_path / "c.jsonl", **{f"d{n}": f"Text number {n}." for n in range(6)})
+    embed = word_lengths.embed
+
+    def interrupted(texts):
+        if len(word_lengths.embedded) >= 4:
+            raise KeyboardInterrupt
+        return embed(texts)
+
+    monkeypatch.setattr(word_lengths, "embed", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        refresher.refresh([source])
+    monkeypatch.setattr(word_lengths, "embed", embed)
+    word_lengths.embedded.clear()
+    refresher.refresh([source])
+    assert len(word_lengths.embedded) == 2
+    assert len(served(refresher).chunks) == 6
+    assert not refresher.pending.folder.exists()
+
+
+def test_a_prepared_version_is_served_only_when_it_is_published(refresher, tmp_path):
+    first = refresher.refresh([corpus(tmp_path / "c.jsonl", a="One.")])
+    report = refresher.refresh([corpus(tmp_path / "c.jsonl", a="Two.")], prepare=True)
+    assert not report.published
+    assert refresher.versions.current() == first.version
+    assert refresher.versions.prepared() == [report.version]
+    refresher.versions.publish(report.version)
+    assert served(refresher).chunks[0].text == "Two."
+    assert refresher.versions.prepared() == []
+    assert refresher.versions.rollback() == first.version
+
+
+def test_a_version_prepared_from_another_one_is_not_published(refresher, tmp_path):
+    refresher.refresh([corpus(tmp_path / "c.jsonl", a="One.")])
+    stale = refresher.refresh([corpus(tmp_path / "c.jsonl", a="Two.")], prepare=True)
+    refresher.refresh([corpus(tmp_path / "c.jsonl", a="Three.")])
+    with pytest.raises(VersionError, match="prepare it again"):
+        refresher.versions.publish(stale.version)
+
+
+def test_going_back_never_leads_to_a_version_that_was_only_prepared(refresher, tmp_path):
+    first = refresher.refresh([corpus(tmp_path / "c.jsonl", a="One.")])
+    refresher.refresh([corpus(tmp_path / "c.jsonl", a="Two.")], prepare=True)
+    refresher.refresh([corpus(tmp_path / "c.jsonl", a="Three.")])
+    assert refresher.versions.rollback() == first.version
+
+
+def test_a_folder_that_cannot_be_written_says_what_to_do(refresher, tmp_path, monkeypatch):
+    first = refresher.refresh([corpus(tmp_path / "c.jsonl", a="One.")])
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("knowledge.store.np.save", full)
+    with pytest.raises(VersionError, match=r"disk is full; free some space.*unchanged"):
+        refresher.refresh([corpus(tmp_path / "c.jsonl", a="Two.")])
+    assert refresher.versions.current() == first.version
