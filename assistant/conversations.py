@@ -255,6 +255,20 @@ class Conversations:
             for row in rows
         ]
 
+    def recent_questions(self, count: int) -> list[str]:
+        """What customers last asked, follow-ups completed from what came before; newest first."""
+        columns = _messages.c
+        query = (
+            select(columns.reply)
+            .where(columns.role == "assistant", columns.reply.is_not(None))
+            .order_by(columns.id.desc())
+            .limit(count)
+        )
+        with self._readers.connect() as connection:
+            replies = [json.loads(row) for row in connection.execute(query).scalars()]
+        asked = [(r.get("trace") or {}).get("standalone", "") for r in replies]
+        return [text for text in dict.fromkeys(asked) if text]
+
     def history(self, conversation_id: str) -> tuple[Message, ...]:
         """The conversation as the pipeline takes it."""
         return tuple(Message(m.role, m.text) for m in self.messages(conversation_id))

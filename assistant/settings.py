@@ -63,6 +63,12 @@ class Settings(BaseModel):
     )
     max_utterance_characters: int = Field(2000, ge=100, description="Longer messages are refused.")
     max_quote_words: int = Field(90, ge=10, description="Longest quotation in a reply.")
+    golden: Path | None = Field(
+        None, description="Questions replayed before a publish; empty: golden.jsonl in the home."
+    )
+    replay_questions: int = Field(
+        50, ge=0, description="Most recent real questions replayed before a publish."
+    )
     knowledge: KnowledgeSettings = KnowledgeSettings()
     model: ModelSettings = ModelSettings()
     web: WebSettings = WebSettings()

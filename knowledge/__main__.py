@@ -19,6 +19,7 @@ from rich.progress import Progress
 from assistant.build import build_knowledge
 from assistant.errors import AssistantError
 from assistant.followup import resolve
+from assistant.replay import as_rows, replay
 from assistant.settings import Settings, load_settings
 from assistant.types import Message
 from knowledge.build import open_knowledge, open_refresher
@@ -82,7 +83,13 @@ def refresh(
     with clear_errors():
         settings = settings_of(home)
         with progress_bar() as show:
-            refresher = open_refresher(settings.home, settings.engines, settings.knowledge, show)
+            refresher = open_refresher(
+                settings.home,
+                settings.engines,
+                settings.knowledge,
+                show,
+                lambda version: as_rows(replay(settings, version, show)),
+            )
             report = refresher.refresh(sources, dry_run=dry_run, prepare=prepare, strict=strict)
         if as_json:
             emit(asdict(report))
@@ -105,6 +112,12 @@ def _print_report(report: RefreshReport) -> None:
         typer.echo(f"  rejected {rejection.source}: {rejection.reason}")
     for finding in report.findings:
         typer.echo(f"  {finding.severity} {finding.kind}: {finding.detail}")
+    for answer in report.answers:
+        verdict = f" ({answer['verdict']})" if answer["verdict"] else ""
+        typer.echo(f"  another answer{verdict}: {answer['question']}")
+        for when in ("before", "after"):
+            cites = ", ".join(answer[when]["cites"]) or answer[when]["outcome"]
+            typer.echo(f"    {when} [{cites}] {' '.join(answer[when]['text'].split())[:160]}")
 
 
 @app.command()

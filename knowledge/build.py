@@ -10,7 +10,7 @@ from knowledge.encoder import load_encoder
 from knowledge.extraction import Limits
 from knowledge.language import Detector
 from knowledge.load import Loader
-from knowledge.refresh import Progress, Refresher
+from knowledge.refresh import Progress, Refresher, Replay
 from knowledge.rerank import Calibration, CrossEncoderReranker
 from knowledge.retrieve import KnowledgeBase
 from knowledge.settings import KnowledgeSettings
@@ -33,12 +33,16 @@ def open_knowledge(home: Path, engines: Path, settings: KnowledgeSettings) -> Kn
 
 
 def open_refresher(
-    home: Path, engines: Path, settings: KnowledgeSettings, progress: Progress
+    home: Path,
+    engines: Path,
+    settings: KnowledgeSettings,
+    progress: Progress,
+    replay: Replay = lambda version: (),
 ) -> Refresher:
-    """The refresher for home."""
+    """The refresher for home; `replay` says which answers a new version would change."""
     encoder = load_encoder(settings.encoder, engines, settings.threads)
     limits = Limits(
         settings.max_file_bytes, settings.max_read_seconds, settings.max_read_memory_bytes
     )
     loader = Loader(Detector(), limits)
-    return Refresher(Versions(home), loader, encoder, settings, progress)
+    return Refresher(Versions(home), loader, encoder, settings, progress, replay)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from chromadb.errors import ChromaError
@@ -26,6 +27,7 @@ from knowledge.types import Chunk, Document, RefreshReport
 from knowledge.versions import Versions
 
 Progress = Callable[[str, int, int], None]  # (stage, done, of how many)
+Replay = Callable[[str], Sequence[Any]]  # a version's name to the answers that it would change
 _EMBED_STEP = 256
 
 
@@ -39,6 +41,7 @@ class Refresher:
         encoder: Encoder,
         settings: KnowledgeSettings,
         progress: Progress = lambda stage, done, total: None,
+        replay: Replay = lambda version: (),
     ) -> None:
         self.versions = versions
         self.pending = Pending(versions.root)
@@ -46,6 +49,7 @@ class Refresher:
         self.encoder = encoder
         self.settings = settings
         self.progress = progress
+        self.replay = replay
 
     def refresh(
         self,
@@ -74,10 +78,12 @@ class Refresher:
             findings = [f for f, _ in blocked] + inspect_documents(loaded.documents, date.today())
             held_back = dry_run or (strict and bool(blocked or loaded.rejected))
             version = before.folder.name if before else ""
+            answers: Sequence[Any] = ()
             same = self._is_served(loaded, served, before)
             if not (held_back or same):
                 documents = sorted({c.document_id for c in chunks if c.id in quarantined})
                 version = self._prepare(paths, loaded, served, documents, changes, before)
+                answers = self.replay(version)
                 if not prepare:
                     self.versions.publish(version)
                 self.versions.prune(self.settings.keep_versions)
@@ -96,6 +102,7 @@ class Refresher:
             seconds=round(time.monotonic() - started, 3),
             published=not held_back and (same or not prepare),
             changes=changes,
+            answers=tuple(answers),
         )
 
     @contextmanager

@@ -19,7 +19,7 @@ from knowledge.rerank import Candidate, Reranker
 from knowledge.settings import KnowledgeSettings
 from knowledge.store import Scope, Store, scope_of
 from knowledge.types import Passage
-from knowledge.versions import Versions
+from knowledge.versions import Pointer
 
 Mode = Literal["dense", "bm25", "fused", "reranked"]
 MODES: tuple[Mode, ...] = ("dense", "bm25", "fused", "reranked")
@@ -83,7 +83,7 @@ class KnowledgeBase:
 
     def __init__(
         self,
-        versions: Versions,
+        versions: Pointer,
         encoder: Encoder,
         detector: Detector,
         reranker: Reranker,
@@ -102,6 +102,12 @@ class KnowledgeBase:
         if self._index is None or self._index.store.folder != folder:
             self._index = Index(Store(folder), self.settings)
         return self._index
+
+    def close(self) -> None:
+        """Let go of the version's files."""
+        if self._index:
+            self._index.store.close()
+            self._index = None
 
     def search(
         self,

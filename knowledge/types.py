@@ -152,6 +152,7 @@ class RefreshReport:
     seconds: float = 0.0
     published: bool = True
     changes: tuple[tuple[str, str], ...] = field(default=())  # (added|changed|removed, document id)
+    answers: tuple[Any, ...] = ()  # the answers to questions replayed that change
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:

@@ -16,9 +16,29 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Protocol
 
 from knowledge.errors import EmptyKnowledge, VersionError
 from knowledge.store import MANIFEST, PREPARED
+
+
+class Pointer(Protocol):
+    """Says which version is searched."""
+
+    def current_folder(self) -> Path:
+        """Folder of the version. Raises EmptyKnowledge."""
+        ...
+
+
+class Pinned:
+    """Points to one version, published or not."""
+
+    def __init__(self, versions: Versions, name: str) -> None:
+        self._folder = versions.folder_of(name)
+
+    def current_folder(self) -> Path:
+        """Its folder."""
+        return self._folder
 
 
 class Versions:

@@ -135,6 +135,7 @@ class OperatorPage:
             notice=notice,
             run=run,
             changes=changes(run.report) if run and run.report else {},
+            differences={c.id: c for c in run.differences} if run else {},
             stale=bool(run and run.kind == "preview" and run.basis != self.publisher.basis()),
             reviewed=self.publisher.reviewed(),
             listed=_LISTED,

@@ -1,7 +1,7 @@
 """Compare, publish and undo: the operators' side of the knowledge base's versions.
 
-A refresh always runs in a process of its own, so the served version is never touched by it, and
-answering goes on.
+A comparison prepares the new version, in a process of its own, so the served one is never touched
+and answering goes on. Publishing moves the pointer to what was looked at.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from typing import Any, Literal
 from assistant.conversations import Conversations
 from assistant.settings import Settings
 from assistant.web.uploads import Upload, Uploads
-from knowledge.errors import EmptyKnowledge
+from knowledge.diff import DocumentChange, compare
+from knowledge.errors import EmptyKnowledge, KnowledgeError
 from knowledge.store import MANIFEST
 from knowledge.versions import Versions
 
@@ -53,6 +54,7 @@ class Run:
     started: float
     basis: Basis
     report: Mapping[str, Any] | None = None
+    differences: tuple[DocumentChange, ...] = ()
     error: str = ""
 
     @property
@@ -104,16 +106,18 @@ class Publisher:
         last = self.last
         if last is None or last.kind != "preview" or last.report is None:
             return False
-        return any(changes(last.report).values()) and last.basis == self.basis()
+        waiting = last.report.get("version") in self.versions.prepared()
+        return waiting and last.basis == self.basis()
 
     def start(self, kind: Kind, who: str) -> bool:
         """Begin; False while another run is under way."""
         with self._lock:
             if self.last and self.last.running:
                 return False
+            reviewed = self.last
             self.last = Run(kind, who, time.time(), self.basis())
-            work = self.last
-        threading.Thread(target=self._work, args=(work,), daemon=True, name=kind).start()
+            work = self.last, reviewed
+        threading.Thread(target=self._work, args=work, daemon=True, name=kind).start()
         return True
 
     def undo(self, who: str) -> str:
@@ -125,15 +129,15 @@ class Publisher:
 
     def before(self) -> str:
         """The version that undoing would go back to, or nothing."""
-        current = self._current()
-        return max((v for v in self.versions.complete() if v < current), default="")
+        return self.versions.before()
 
     def history(self) -> list[Version]:
         """The versions, newest first."""
         entries = self.audit.audit(_AUDIT_ENTRIES)
         by = {entry["detail"]: entry["who"] for entry in entries if entry["what"] == "publish"}
         current = self._current()
-        names = reversed(self.versions.complete())
+        waiting = self.versions.prepared()
+        names = [n for n in reversed(self.versions.complete()) if n not in waiting]
         return [_version(self._manifest(n), n, by.get(n, ""), n == current) for n in names]
 
     def sources(self) -> list[Path]:
@@ -148,24 +152,48 @@ class Publisher:
             return others
         return [folder, *others]
 
-    def _work(self, run: Run) -> None:
+    def _work(self, run: Run, reviewed: Run | None) -> None:
+        report: Mapping[str, Any]
         try:
-            done = replace(run, report=self._refresh(run.kind))
-            if run.kind == "publish":
-                self.audit.log(run.who, "publish", str((done.report or {}).get("version", "")))
+            if run.kind == "publish" and reviewed and reviewed.report:
+                report = self._publish(reviewed.report)
+                self.audit.log(run.who, "publish", str(report["version"]))
+                done = replace(run, report=report)
+            else:
+                report = self._prepare()
+                done = replace(run, report=report, differences=self._differences(report))
         except Exception as error:
             log.warning("%s failed: %s", run.kind, error)
             done = replace(run, error=str(error) or type(error).__name__)
         self.last = done
 
-    def _refresh(self, kind: Kind) -> Mapping[str, Any]:
-        """The report of a refresh in another process. Raises RuntimeError with its error line."""
+    def _prepare(self) -> Mapping[str, Any]:
+        """The report of a new version. Raises RuntimeError with the error line."""
         sources = self.sources()
         if not sources:
             raise RuntimeError("there is no document yet; upload one first")
-        dry_run = ["--dry-run"] if kind == "preview" else []
-        options = ["--home", str(self.home), *dry_run, "--json"]
-        command = [*self._command, "refresh", *options, "--", *map(str, sources)]
+        options = ["--home", str(self.home), "--prepare", "--json"]
+        return self._run(["refresh", *options, "--", *map(str, sources)])
+
+    def _publish(self, report: Mapping[str, Any]) -> dict[str, Any]:
+        """The report of what is published now. Raises RuntimeError with the error line."""
+        options = ["--home", str(self.home), "--json"]
+        self._run(["publish", *options, "--", str(report["version"])])
+        return {**report, "published": True}
+
+    def _differences(self, report: Mapping[str, Any]) -> tuple[DocumentChange, ...]:
+        """What the prepared version has otherwise than the published one, word by word."""
+        try:
+            after = self.versions.folder_of(str(report.get("version")))
+            current = self._current()
+            before = self.versions.folder_of(current) if current else None
+            return tuple(compare(before, after))
+        except KnowledgeError:
+            return ()
+
+    def _run(self, arguments: Sequence[str]) -> Mapping[str, Any]:
+        """The report of a command in another process. Raises RuntimeError with its error line."""
+        command = [*self._command, *arguments]
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             env=self._environment, text=True, encoding="utf-8", errors="replace",

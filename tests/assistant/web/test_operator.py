@@ -20,11 +20,11 @@ from assistant.web.publishing import Publisher
 from assistant.web.uploads import Uploads
 from tests.staffing import keep, staff_settings
 
-# Stands in for `python -m knowledge`: documents are files, a version is a manifest.
+# Stands in for `python -m knowledge`: a document is a file and its one passage.
 STUB = """
 import json, pathlib, sys, time
 args = sys.argv[1:]
-options, sources = args[1 : args.index("--")], args[args.index("--") + 1 :]
+options, rest = args[1 : args.index("--")], args[args.index("--") + 1 :]
 home = pathlib.Path(options[options.index("--home") + 1])
 if (home / "fail").exists():
     print("warming up", file=sys.stderr)
@@ -33,27 +33,41 @@ while (home / "wait").exists():
     time.sleep(0.01)
 root = home / "knowledge"
 current = (root / "current").read_text() if (root / "current").exists() else ""
+if args[0] == "publish":
+    (root / "versions" / rest[0] / "prepared").unlink()
+    (root / "current").write_text(rest[0])
+    print(json.dumps({"version": rest[0]}))
+    sys.exit()
+assert "--prepare" in options
 manifest = root / "versions" / current / "manifest.json"
 before = json.loads(manifest.read_text())["held"] if current else {}
-files = [p for s in map(pathlib.Path, sources) for p in (s.iterdir() if s.is_dir() else [s])]
+files = [p for s in map(pathlib.Path, rest) for p in (s.iterdir() if s.is_dir() else [s])]
 held = {p.stem: p.read_text() for p in reversed(sorted(files))}
 changes = [["added", i] for i in held if i not in before]
 changes += [["changed", i] for i in held if i in before and held[i] != before[i]]
 changes += [["removed", i] for i in before if i not in held]
-name, dry = f"v{time.time_ns()}", "--dry-run" in options
-report = {"version": current if dry else name, "unchanged": 0, "passages": len(held),
+name = f"v{time.time_ns()}" if changes else current
+report = {"version": name, "unchanged": 0, "passages": len(held),
           "rejected": [{"source": "/x/<b>.csv", "reason": "<i>no text</i>"}], "findings": [
           {"kind": "instructions", "severity": "blocking", "sources": [],
            "detail": "<u>orders</u>"}],
-          "seconds": 0.1, "published": not dry, "changes": changes,
+          "answers": [{"question": "<s>Is it free?", "verdict": "worse",
+          "before": {"outcome": "answer", "text": "<q>yes", "cites": ["a"]},
+          "after": {"outcome": "refuse", "text": "no idea", "cites": []}}] if before else [],
+          "seconds": 0.1, "published": not changes, "changes": changes,
           **{k: sum(c[0] == k for c in changes) for k in ("added", "changed", "removed")}}
-if not dry:
+if changes:
     folder = root / "versions" / name
     folder.mkdir(parents=True)
+    rows = [{"id": i, "title": i, "text": t, "language": "en", "source": "x"} for i, t in held.items()]
+    (folder / "documents.jsonl").write_text("".join(json.dumps(r) + "\\n" for r in rows))
+    (folder / "chunks.jsonl").write_text("".join(json.dumps({"id": r["id"] + "#0",
+        "document_id": r["id"], "title_path": [r["id"]], "text": r["text"], "language": "en",
+        "source": "x"}) + "\\n" for r in rows))
+    (folder / "prepared").write_text(current)
     (folder / "manifest.json").write_text(json.dumps({"created": "2026-11-23T10:00:00+00:00",
         "documents": len(held), "passages": len(held), "changes": changes, "held": held,
-        "sources": sources}))
-    (root / "current").write_text(name)
+        "sources": rest}))
 print(json.dumps(report))
 """
 
@@ -97,6 +111,8 @@ def finish(publisher: Publisher) -> None:
 
 
 def do(publisher: Publisher, kind: Any, who: str = "Mina") -> None:
+    if kind == "publish" and not publisher.reviewed():
+        do(publisher, "preview", who)
     assert publisher.start(kind, who)
     finish(publisher)
 
@@ -169,6 +185,7 @@ def test_a_failure_is_told_in_one_line_and_the_version_stays(
     publisher: Publisher, uploads: Uploads, settings: Settings
 ) -> None:
     keep(uploads, "a.md")
+    do(publisher, "preview")
     (settings.home / "fail").touch()
     do(publisher, "publish")
     assert publisher.last
@@ -255,6 +272,18 @@ def test_the_way_from_an_upload_to_undo(mina: Operator, uploads: Uploads) -> Non
     assert mina.poll() == Screen(), "no news"
 
 
+def test_the_words_that_change_and_the_answers_are_shown(mina: Operator, uploads: Uploads) -> None:
+    keep(uploads, "a.md", "Boots: 14 days.")
+    do(mina.page.publisher, "publish")
+    keep(uploads, "a.md", "Boots: 21 days.")
+    do(mina.page.publisher, "preview")
+    html = mina.act(act="look").publishing
+    assert "Boots: <del>14</del><ins>21</ins> days." in html
+    assert "&lt;s&gt;Is it free?" in html
+    assert "worse" in html
+    assert "<q>" not in html
+
+
 def test_publishing_unseen_changes_is_refused(mina: Operator, uploads: Uploads) -> None:
     keep(uploads, "a.md")
     assert "Look at what would change first" in mina.act(act="publish").publishing
@@ -287,7 +316,7 @@ def test_reports_and_names_are_escaped(
     mina.act(act="preview")
     finish(mina.page.publisher)
     html = "".join(part for part in mina.act(act="look") if isinstance(part, str))
-    for attack in ("<b>", "<i>no", "<u>orders", "<img", "<script"):
+    for attack in ("<b>x", "<i>no", "<u>orders", "<img", "<script"):
         assert attack not in html
 
 

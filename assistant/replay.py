@@ -1,0 +1,166 @@
+"""Ask again what was asked before, of a version that waits to be published.
+
+The operator sees every answer that would change before any customer does. Replayed are the shop's
+golden questions and the most recent real ones.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from assistant.build import build_assistant, build_knowledge
+from assistant.conversations import Conversations
+from assistant.errors import AssistantError
+from assistant.settings import Settings
+from assistant.types import Answer, Reply, Utterance
+from knowledge.errors import EmptyKnowledge
+from knowledge.formats import read_text
+from knowledge.pii import Masker
+from knowledge.versions import Pinned, Versions
+
+_MAX_BYTES = 20_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayQuestion:
+    """A question to ask again; `relevant` are ids of documents that answer it, where known."""
+
+    text: str
+    relevant: tuple[str, ...] = ()
+    answerable: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What a version answers: the outcome, its words, and the passages it cites."""
+
+    outcome: str
+    text: str
+    cites: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerChange:
+    """A question that the new version answers otherwise.
+
+    `verdict` is "better" or "worse" where it is known which document answers, else "".
+    """
+
+    question: str
+    before: Answered
+    after: Answered
+    verdict: str = ""
+
+
+def golden_questions(path: Path) -> list[ReplayQuestion]:
+    """Questions of a JSON Lines file, `{"text", "relevant"?, "answerable"?}`.
+
+    Raises AssistantError when it is none.
+    """
+    try:
+        rows = [json.loads(x) for x in read_text(path, _MAX_BYTES).split("\n") if x.strip()]
+        return [
+            ReplayQuestion(r["text"], tuple(r.get("relevant") or ()), r.get("answerable"))
+            for r in rows
+        ]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise AssistantError(f"{path} is not JSON Lines of {{text, relevant}}: {error}") from error
+
+
+def questions_of(settings: Settings) -> list[ReplayQuestion]:
+    """The home's golden questions and the latest real ones, each text once."""
+    golden = settings.golden or settings.home / "golden.jsonl"
+    found = golden_questions(golden) if settings.golden or golden.is_file() else []
+    if (settings.home / "conversations.sqlite").is_file() and settings.replay_questions:
+        store = Conversations.in_home(settings.home)
+        try:
+            found += map(ReplayQuestion, store.recent_questions(settings.replay_questions))
+        finally:
+            store.close()
+    return list({q.text: q for q in reversed(found)}.values())[::-1]
+
+
+def replay(
+    settings: Settings,
+    version: str,
+    progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
+) -> list[AnswerChange]:
+    """The questions that `version` would answer otherwise than the published one.
+
+    Raises VersionError when there is no such version.
+    """
+    questions = questions_of(settings)
+    versions = Versions(settings.home)
+    versions.folder_of(version)
+    try:
+        current = versions.current()
+    except EmptyKnowledge:
+        return []
+    if not questions or current == version:
+        return []
+    before = _ask(settings, current, questions, lambda n: progress("replay", n, 2 * len(questions)))
+    after = _ask(
+        settings, version, questions,
+        lambda n: progress("replay", len(questions) + n, 2 * len(questions)),
+    )  # fmt: skip
+    return [
+        AnswerChange(Masker().mask(question.text), old, new, _verdict(question, old, new))
+        for question, old, new in zip(questions, before, after, strict=True)
+        if old != new
+    ]
+
+
+def _ask(
+    settings: Settings,
+    version: str,
+    questions: Sequence[ReplayQuestion],
+    progress: Callable[[int], None],
+) -> list[Answered]:
+    """What a version answers; without the language model, whose words differ by chance."""
+    quoting = settings.model_copy(update={"model": settings.model.model_copy(update={"base": ""})})
+    knowledge = build_knowledge(quoting)
+    knowledge.versions = Pinned(Versions(settings.home), version)
+    assistant = build_assistant(quoting, knowledge)
+    answered = []
+    for done, question in enumerate(questions, start=1):
+        answered.append(_answered(assistant.respond(Utterance(question.text))))
+        progress(done)
+    knowledge.close()
+    return answered
+
+
+def _answered(reply: Reply) -> Answered:
+    """The passages by their documents: a passage's number changes with those before it."""
+    cited = reply.outcome.citations if isinstance(reply.outcome, Answer) else ()
+    documents = tuple(dict.fromkeys(c.evidence_id.rsplit("#", 1)[0] for c in cited))
+    return Answered(reply.kind, reply.outcome.text, documents)
+
+
+def _verdict(question: ReplayQuestion, before: Answered, after: Answered) -> str:
+    if question.answerable is None and not question.relevant:
+        return ""
+    was, now = (_is_right(question, a) for a in (before, after))
+    return "" if was == now else "better" if now else "worse"
+
+
+def _is_right(question: ReplayQuestion, answered: Answered) -> bool:
+    if question.answerable is False:
+        return not answered.cites
+    return bool(set(answered.cites) & set(question.relevant))
+
+
+def as_rows(changes: Iterable[AnswerChange]) -> list[dict[str, Any]]:
+    """The changes as JSON values."""
+    return [
+        {
+            "question": c.question,
+            "verdict": c.verdict,
+            "before": {"outcome": c.before.outcome, "text": c.before.text, "cites": c.before.cites},
+            "after": {"outcome": c.after.outcome, "text": c.after.text, "cites": c.after.cites},
+        }
+        for c in changes
+    ]
