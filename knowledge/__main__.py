@@ -14,7 +14,17 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
 
 from assistant.build import build_knowledge
 from assistant.errors import AssistantError
@@ -53,14 +63,32 @@ def settings_of(home: Path | None) -> Settings:
     return load_settings(home=home)
 
 
+class _Rate(ProgressColumn):
+    """How many are done a second."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:,.0f}/s" if speed else "")
+
+
 @contextmanager
 def progress_bar() -> Iterator[RefreshProgress]:
-    """A progress bar on stderr, shown only on a terminal."""
-    with Progress(console=_errors, transient=True, disable=not sys.stderr.isatty()) as bar:
-        task = bar.add_task("refresh", total=None)
+    """A bar on stderr for each stage, with its rate and the time left; off a terminal a line for
+    each stage that has ended."""
+    columns = (
+        TextColumn("{task.description:7}"), BarColumn(), MofNCompleteColumn(), _Rate(),
+        TimeRemainingColumn(),
+    )  # fmt: skip
+    terminal = sys.stderr.isatty()
+    with Progress(*columns, console=_errors, disable=not terminal) as bars:
+        tasks: dict[str, TaskID] = {}
 
         def show(stage: str, done: int, total: int) -> None:
-            bar.update(task, description=stage, completed=done, total=total)
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(stage, total=total)
+            bars.update(tasks[stage], completed=done, total=total)
+            if done == total and not terminal:
+                _errors.print(f"{stage} {done} of {total}", highlight=False)
 
         yield show
 

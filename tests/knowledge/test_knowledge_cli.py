@@ -1,0 +1,85 @@
+"""The operator's commands, from a first refresh to a purge."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from knowledge.__main__ import app
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(tmp_path: Path, engines: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "engines").symlink_to(engines)
+    monkeypatch.setenv("FRONTDESK_HOME", str(home))
+    return lambda *arguments: CliRunner().invoke(app, [str(a) for a in arguments])
+
+
+def source(folder: Path, days: int = 14, *more: str) -> Path:
+    texts = [f"Boots can be sent back within {days} days.", *more]
+    rows = [{"id": f"d{n}", "title": "Returns", "text": t} for n, t in enumerate(texts)]
+    path = folder / "c.jsonl"
+    path.write_text("\n".join(json.dumps(r) for r in rows))
+    return path
+
+
+def report(result: Result) -> Any:
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def test_the_way_from_a_refresh_over_a_comparison_to_a_purge(run: Run, tmp_path: Path) -> None:
+    first = report(run("refresh", source(tmp_path), "--json"))["version"]
+    prepared = report(run("refresh", source(tmp_path, 21), "--prepare", "--json"))
+    assert (prepared["changed"], prepared["published"]) == (1, False)
+    shown = run("diff", "current", prepared["version"]).stdout
+    assert "changed d0: Returns" in shown
+    assert "within [-14-]{+21+} days." in shown
+    listed = report(run("versions", "--json"))["versions"]
+    assert [(v["published"], v["prepared"]) for v in listed] == [(True, False), (False, True)]
+    assert report(run("publish", prepared["version"], "--json"))["version"] == prepared["version"]
+    assert "21 days" in run("search", "how long for boots", "-k", "1").stdout
+    assert report(run("rollback", "--json"))["version"] == first
+    assert "14 days" in run("search", "how long for boots", "-k", "1").stdout
+    purged = run("purge", "d0")
+    assert purged.exit_code == 0
+    assert "a refresh would bring it back" in purged.stdout
+    assert run("search", "boots").exit_code == 1
+
+
+def test_a_diff_as_json_gives_the_edits(run: Run, tmp_path: Path) -> None:
+    first = report(run("refresh", source(tmp_path), "--json"))["version"]
+    run("refresh", source(tmp_path, 21, "Postage is free."))
+    documents = report(run("diff", first, "current", "--json"))["documents"]
+    assert [(d["kind"], d["id"]) for d in documents] == [("changed", "d0"), ("added", "d1")]
+    edits = documents[0]["passages"][0]["edits"]
+    assert {"kind": "added", "text": "21"} in edits
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("diff", "current", "v9"), "there is no version 'v9'"),
+        (("publish", "v9"), "no complete version"),
+        (("purge", "zzz"), "no version holds"),
+        (("rollback",), "no earlier version"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_line(
+    run: Run, tmp_path: Path, arguments: tuple[str, ...], said: str
+) -> None:
+    run("refresh", source(tmp_path))
+    result = run(*arguments)
+    assert result.exit_code == 1
+    assert said in result.stderr
+    assert "Traceback" not in result.stderr
