@@ -119,14 +119,16 @@ def serve(
 ) -> None:
     """Serve the customer chat, the staff's pages and the health checks."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    for noisy in ("httpx", "chromadb", "bm25s"):
+    for noisy in ("httpx", "chromadb"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     try:
         settings = load_settings(config, home=home)
         listener = _listen(host, port)
-        from assistant.build import build_service
+        from assistant.build import build_assistant, build_knowledge, build_service
 
-        app = create_app(settings, build_service(settings))
+        knowledge = build_knowledge(settings)
+        knowledge.follow()
+        app = create_app(settings, build_service(settings, build_assistant(settings, knowledge)))
     except (AssistantError, KnowledgeError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from error

@@ -2,50 +2,68 @@
 
 from __future__ import annotations
 
-import logging
 import math
-from collections import Counter
-from collections.abc import Collection, Sequence, Set
+from collections.abc import Collection
+from typing import Any
 
-import bm25s
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
 
 from knowledge.segment import content_words, search_terms
+from knowledge.terms import Terms
 
-logging.getLogger("bm25s").setLevel(logging.WARNING)  # it sets itself to DEBUG
+_K1, _B = 1.5, 0.75
 
 
 class LexicalIndex:
-    """BM25 (Robertson et al.; Lucene's variant as in bm25s) over texts of one scope."""
+    """BM25 over the terms of one scope (Robertson and Zaragoza, "The Probabilistic Relevance
+    Framework", 2009, in Lucene's variant: as the package bm25s, which cannot add texts)."""
 
-    def __init__(self, texts: Sequence[str]) -> None:
-        tokens = [search_terms(text) for text in texts]
-        self._bm25 = bm25s.BM25(method="lucene")
-        # bm25s cannot index texts without any term at all.
-        self._bm25.index([t or ["\x00"] for t in tokens], show_progress=False)
-        self._vocabulary = frozenset(term for row in tokens for term in row)
-        self._words = [frozenset(content_words(text)) for text in texts]
-        documents = Counter(word for held in self._words for word in held)
-        self._rarest = _inverse_frequency(0, len(texts))
-        self._weights = {w: _inverse_frequency(n, len(texts)) for w, n in documents.items()}
+    def __init__(self, held: Terms) -> None:
+        self._number = {word: n for n, word in enumerate(held.vocabulary)}
+        count = len(held)
+        self._scores = _bm25(held.terms)
+        self._words = held.words
+        self._words.sort_indices()
+        holding = np.bincount(held.words.indices, minlength=len(held.vocabulary))
+        self._weights: NDArray[np.float64] = np.log(1 + (count - holding + 0.5) / (holding + 0.5))
+        self._is_word: NDArray[np.bool_] = holding > 0
+        self._rarest = math.log(1 + (count + 0.5) / 0.5)
 
     def best(self, query: str, count: int) -> list[tuple[int, float]]:
-        """(position, BM25 score > 0) of the count best texts, best first."""
-        terms = [t for t in search_terms(query) if t in self._vocabulary]
-        if not terms:
-            return []
-        scores: NDArray[np.float32] = self._bm25.get_scores(terms)
-        order = np.argsort(-scores, kind="stable")[:count]
-        return [(int(i), float(scores[i])) for i in order if scores[i] > 0]
+        """(position, BM25 score > 0) of the count best texts, best first, earlier ones first."""
+        numbers = [n for t in search_terms(query) if (n := self._number.get(t)) is not None]
+        scores = np.zeros(self._scores.shape[0], np.float32)
+        starts = self._scores.indptr
+        for n in numbers:
+            part = slice(starts[n], starts[n + 1])
+            scores[self._scores.indices[part]] += self._scores.data[part]
+        found = np.flatnonzero(scores)
+        if len(found) > count:  # sort no more than can be among the best
+            least = np.partition(scores[found], -count)[-count]
+            found = found[scores[found] >= least]
+        order = found[np.argsort(-scores[found], kind="stable")][:count]
+        return [(int(i), float(scores[i])) for i in order]
 
     def weight(self, word: str) -> float:
         """Inverse document frequency; a word no text has weighs as much as the rarest."""
-        return self._weights.get(word, self._rarest)
+        number = self._known(word)
+        return self._rarest if number is None else float(self._weights[number])
 
     def coverage(self, asked: Collection[str], position: int) -> float:
         """Share of the asked words, weighted by rarity, that the text at position has, 0 to 1."""
-        return self._share(asked, self._words[position])
+        row = slice(self._words.indptr[position], self._words.indptr[position + 1])
+        held = self._words.indices[row]
+
+        def has(word: str) -> bool:
+            number = self._known(word)
+            if number is None:
+                return False
+            place = int(np.searchsorted(held, number))
+            return place < len(held) and held[place] == number
+
+        return self._share(asked, {w for w in asked if has(w)})
 
     def coverage_by(self, asked: Collection[str], text: str) -> float:
         """The same for any text."""
@@ -53,12 +71,27 @@ class LexicalIndex:
 
     def unknown(self, asked: Collection[str]) -> float:
         """Share of the asked words, weighted by rarity, that no text has, 0 to 1."""
-        return 1 - self._share(asked, self._weights.keys())
+        return 1 - self._share(asked, {w for w in asked if self._known(w) is not None})
 
-    def _share(self, asked: Collection[str], held: Set[str]) -> float:
+    def _known(self, word: str) -> int | None:
+        """The number of a word that some text has."""
+        number = self._number.get(word)
+        return number if number is not None and self._is_word[number] else None
+
+    def _share(self, asked: Collection[str], held: Collection[str]) -> float:
         total = sum(self.weight(w) for w in asked)
         return sum(self.weight(w) for w in asked if w in held) / total if total else 0.0
 
 
-def _inverse_frequency(holding: int, texts: int) -> float:
-    return math.log(1 + (texts - holding + 0.5) / (holding + 0.5))
+def _bm25(counts: Any) -> Any:
+    """float32 (texts, vocabulary), by column: what each term adds to the score of each text."""
+    texts, words = counts.shape
+    holding = np.bincount(counts.indices, minlength=words)
+    rarity = np.log(1 + (texts - holding + 0.5) / (holding + 0.5))
+    lengths = np.asarray(counts.sum(1)).ravel()
+    norm = _K1 * (1 - _B + _B * lengths / max(1e-9, lengths.mean() if texts else 1.0))
+    often = counts.data.astype(np.float32)
+    per_text = np.repeat(norm, np.diff(counts.indptr))
+    scores = rarity[counts.indices] * often / (often + per_text)
+    weighed = (scores.astype(np.float32), counts.indices, counts.indptr)
+    return csr_matrix(weighed, counts.shape).tocsc()

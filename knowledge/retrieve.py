@@ -6,12 +6,17 @@ share of the question that the encoder knows, so a Chinese question is not led b
 
 from __future__ import annotations
 
+import logging
+import threading
 from collections.abc import Iterable, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Literal
 
+from chromadb.errors import ChromaError
+
 from knowledge.encoder import Encoder, Vectors
+from knowledge.errors import EmptyKnowledge, KnowledgeError
 from knowledge.language import Detector
 from knowledge.lexical import LexicalIndex
 from knowledge.places import with_countries
@@ -21,6 +26,9 @@ from knowledge.store import Scope, Store, scope_of
 from knowledge.types import Passage
 from knowledge.versions import Pointer
 
+log = logging.getLogger(__name__)
+_FOLLOW_SECONDS = 0.2
+_MOST_MORE = 200  # chunks asked for beyond those wanted, in the place of some out of force
 Mode = Literal["dense", "bm25", "fused", "reranked"]
 MODES: tuple[Mode, ...] = ("dense", "bm25", "fused", "reranked")
 Ranking = list[tuple[int, float]]  # (row of the chunk, score), best first
@@ -40,10 +48,13 @@ class Index:
             for scope, rows in self._rows.items()
             for position, row in enumerate(rows)
         }
-        self.lexical = {
-            scope: LexicalIndex([store.chunks[r].indexed_text for r in rows])
+        self.lexical = {scope: LexicalIndex(store.terms(scope)) for scope in self._rows}
+        self._bounded = {  # rows that are not in force for ever
+            scope: [r for r in rows if store.chunks[r].valid_from or store.chunks[r].valid_until]
             for scope, rows in self._rows.items()
         }
+
+        self._out: dict[tuple[Scope, date], int] = {}
 
     def scopes(self, language: str, for_staff: bool) -> list[Scope]:
         """Scopes to search: the language's own, or all where no passage is in it."""
@@ -52,17 +63,37 @@ class Index:
 
     def dense(self, scopes: Iterable[Scope], vector: Vectors, count: int, day: date) -> Ranking:
         """Nearest chunks in force on day, by cosine."""
-        found = [hit for s in scopes for hit in self.store.nearest(s, vector, count)]
-        return self._in_force(sorted(found, key=lambda hit: -hit[1]), day)[:count]
+        found: Ranking = []
+        for scope in scopes:
+            # As many more as are out of force, so that they cannot take the places of others.
+            out = self._out_of_force(scope, day)
+            near = self.store.nearest(scope, vector, count + min(out, _MOST_MORE))
+            near = self._in_force(near, day)
+            found += self._scan(scope, vector, day) if out and len(near) < count else near
+        return sorted(found, key=lambda hit: -hit[1])[:count]
+
+    def _scan(self, scope: Scope, vector: Vectors, day: date) -> Ranking:
+        """All chunks of a scope that are in force on day: exact, for when the index falls short."""
+        cosines = self.store.vectors @ vector
+        return self._in_force([(row, float(cosines[row])) for row in self._rows[scope]], day)
 
     def bm25(self, scopes: Iterable[Scope], query: str, count: int, day: date) -> Ranking:
         """Best chunks in force on day, by BM25."""
         found = [
             (self._rows[s][position], score)
             for s in scopes
-            for position, score in self.lexical[s].best(query, count)
+            for position, score in self.lexical[s].best(
+                query, count + min(self._out_of_force(s, day), _MOST_MORE)
+            )
         ]
         return self._in_force(sorted(found, key=lambda hit: -hit[1]), day)[:count]
+
+    def _out_of_force(self, scope: Scope, day: date) -> int:
+        """How many of a scope's chunks are not in force on day; counted once a day."""
+        if (scope, day) not in self._out:
+            chunks = (self.store.chunks[r] for r in self._bounded[scope])
+            self._out[scope, day] = sum(not c.valid_on(day) for c in chunks)
+        return self._out[scope, day]
 
     def _in_force(self, ranking: Ranking, day: date) -> Ranking:
         return [hit for hit in ranking if self.store.chunks[hit[0]].valid_on(day)]
@@ -95,16 +126,45 @@ class KnowledgeBase:
         self.reranker = reranker
         self.settings = settings
         self._index: Index | None = None
+        self._closed = threading.Event()
+        self._follower: threading.Thread | None = None
 
     def index(self) -> Index:
-        """The published version's index. Raises EmptyKnowledge when nothing is published."""
+        """The published version's index. Raises EmptyKnowledge when nothing is published.
+
+        While following, the one before until the new one is loaded.
+        """
+        if self._index is None or not self._follower:
+            self._load()
+        assert self._index
+        return self._index
+
+    def _load(self) -> None:
         folder: Path = self.versions.current_folder()
         if self._index is None or self._index.store.folder != folder:
             self._index = Index(Store(folder), self.settings)
-        return self._index
+
+    def follow(self) -> None:
+        """From now on load a version that is published in a thread beside the queries."""
+        self._follower = threading.Thread(target=self._follow, daemon=True, name="versions")
+        self._follower.start()
+
+    def _follow(self) -> None:
+        while not self._closed.wait(_FOLLOW_SECONDS):
+            try:
+                self._load()
+            except EmptyKnowledge:  # all was withdrawn
+                self._index = None
+            except KnowledgeError as error:  # pruned while it was opened
+                log.debug("no version to load: %s", error)
+            except Exception:
+                log.exception("the published version cannot be loaded; the one before is served")
 
     def close(self) -> None:
         """Let go of the version's files."""
+        self._closed.set()
+        if self._follower:
+            self._follower.join()
         if self._index:
             self._index.store.close()
             self._index = None
@@ -138,7 +198,27 @@ class KnowledgeBase:
         day: date | None = None,
     ) -> list[Candidate]:
         """Ranked candidates; `vector` is the query's embedding, made once for the whole turn."""
-        index, today = self.index(), day or date.today()
+        asked = (query, vector, k, mode, language, for_staff, day or date.today())
+        index = self.index()
+        try:
+            return self._candidates(index, *asked)
+        except ChromaError:
+            self._load()  # its files are gone when a purge has just erased the version
+            if self._index is None or self._index is index:
+                raise
+            return self._candidates(self._index, *asked)
+
+    def _candidates(
+        self,
+        index: Index,
+        query: str,
+        vector: Vectors,
+        k: int,
+        mode: Mode,
+        language: str,
+        for_staff: bool,
+        today: date,
+    ) -> list[Candidate]:
         language = language or self.detector.detect(query).language
         scopes = index.scopes(language, for_staff)
         count = max(self.settings.candidates, k)

@@ -11,6 +11,9 @@ import jieba
 
 jieba.setLogLevel(logging.WARNING)
 
+# Raise it when texts are cut into other words, so that kept terms are made anew.
+TOKENS = 1
+
 _CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _CJK_RUN = re.compile(f"[{_CJK}]+")
 _LETTER = rf"(?![{_CJK}])[^\W_]"

@@ -22,6 +22,8 @@ from chromadb.config import Settings as ChromaSettings
 from numpy.typing import NDArray
 
 from knowledge.errors import VersionError
+from knowledge.segment import TOKENS
+from knowledge.terms import Terms
 from knowledge.types import (
     Chunk,
     Document,
@@ -32,8 +34,9 @@ from knowledge.types import (
     document_to_json,
 )
 
-CHUNKS, DOCUMENTS, FILES, VECTORS, MANIFEST, CHROMA = (
+CHUNKS, DOCUMENTS, FILES, VECTORS, MANIFEST, CHROMA, LEXICAL = (
     "chunks.jsonl", "documents.jsonl", "files.jsonl", "vectors.npy", "manifest.json", "chroma",
+    "lexical",
 )  # fmt: skip
 PREPARED = "prepared"  # in a version that waits to be published: see knowledge.versions
 # Deleted vectors stay in an HNSW graph as dead ends: with more changes than this it is built anew.
@@ -97,11 +100,24 @@ def write_version(folder: Path, contents: Contents, before: Store | None = None)
     _write_jsonl(folder / CHUNKS, map(chunk_to_json, contents.chunks))
     np.save(folder / VECTORS, contents.vectors)
     _write_index(folder, contents, before)
+    _write_terms(folder, contents.chunks, before)
     (folder / PREPARED).write_text(contents.manifest["basis"])
     os.sync()  # a version that survives a power cut is whole
     partial = folder / f"{MANIFEST}.partial"
-    partial.write_text(json.dumps(contents.manifest, indent=1))
+    partial.write_text(json.dumps(contents.manifest | {"tokens": TOKENS}, indent=1))
     partial.replace(folder / MANIFEST)
+
+
+def _write_terms(folder: Path, chunks: Sequence[Chunk], before: Store | None) -> None:
+    """Write each scope's terms; those of texts that `before` holds are taken over."""
+    for scope in sorted({scope_of(c) for c in chunks}):
+        wanted = [c for c in chunks if scope_of(c) == scope]
+        held = before.chunks_of(scope) if before else []
+        row_of = {c.embedding_key: n for n, c in enumerate(held)}
+        kept = [row_of.get(c.embedding_key) for c in wanted]
+        new = [c.indexed_text for c, row in zip(wanted, kept, strict=True) if row is None]
+        terms = before.terms(scope).updated(kept, new) if before and held else Terms.of(new)
+        terms.save(folder / LEXICAL / scope.collection)
 
 
 class Placed(NamedTuple):
@@ -212,6 +228,17 @@ class Store:
         if self._documents is None:
             self._documents = read_documents(self.folder)
         return self._documents
+
+    def chunks_of(self, scope: Scope) -> list[Chunk]:
+        """A scope's chunks, in the order of its terms."""
+        return [c for c in self.chunks if scope_of(c) == scope]
+
+    def terms(self, scope: Scope) -> Terms:
+        """The terms of a scope's chunks; made anew where the version has none of today's kind."""
+        folder = self.folder / LEXICAL / scope.collection
+        if self.manifest.get("tokens") == TOKENS and folder.is_dir():
+            return Terms.load(folder)
+        return Terms.of([c.indexed_text for c in self.chunks_of(scope)])
 
     def files(self) -> list[FileRecord]:
         """The files that the documents were read from."""
