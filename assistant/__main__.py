@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,12 +16,15 @@ import typer
 
 from assistant.build import build_assistant
 from assistant.contract import reply_to_json
+from assistant.conversations import Conversations
 from assistant.errors import AssistantError, InputError
+from assistant.gaps import find_gaps
 from assistant.pipeline import Assistant
 from assistant.settings import Settings, load_settings
 from assistant.types import Answer, Message, Reply, Role, Utterance
 from knowledge.build import open_knowledge, open_refresher
 from knowledge.command_line import one_line_errors
+from knowledge.encoder import load_encoder
 from knowledge.errors import KnowledgeError
 from knowledge.formats import read_text
 
@@ -59,6 +64,34 @@ def ask(
             for row in _questions(batch, settings):
                 reply = assistant.respond(_utterance(row, customer))
                 typer.echo(json.dumps(reply_to_json(reply, str(row["id"])), ensure_ascii=False))
+
+
+@app.command()
+def gaps(
+    days: Annotated[int, typer.Option(min=1, help="Look so many days back.")] = 90,
+    home: Home = None,
+    config: Config = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+) -> None:
+    """Show what customers asked in vain: articles that the shop might write."""
+    with one_line_errors(KnowledgeError, AssistantError):
+        settings = load_settings(config, home=home)
+        store = Conversations.in_home(settings.home)
+        encoder = load_encoder(
+            settings.knowledge.encoder, settings.engines, settings.knowledge.threads
+        )
+        try:
+            found = find_gaps(store, encoder, time.time() - 86_400 * days)
+        finally:
+            store.close()
+        if as_json:
+            typer.echo(json.dumps({"gaps": [asdict(g) for g in found]}, ensure_ascii=False))
+            return
+        for gap in found:
+            typer.echo(f"{len(gap.conversations):4}  {gap.title}")
+            for question in gap.questions[1:4]:
+                typer.echo(f"        {question}")
+        typer.echo(f"{len(found)} gaps")
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -254,6 +254,22 @@ class Conversations:
             StoredMessage(**{**row, "reply": json.loads(row["reply"]) if row["reply"] else None})
             for row in rows
         ]
+
+    def threads(
+        self, since: float = 0.0, limit: int = 5000
+    ) -> Iterator[tuple[str, list[StoredMessage]]]:
+        """(id, messages) of the conversations that changed since then, the latest first."""
+        columns = _conversations.c
+        query = (
+            select(columns.id)
+            .where(columns.updated >= since)
+            .order_by(columns.updated.desc())
+            .limit(limit)
+        )
+        with self._readers.connect() as connection:
+            ids = list(connection.execute(query).scalars())
+        for conversation_id in ids:
+            yield conversation_id, self.messages(conversation_id)
 
     def recent_questions(self, count: int) -> list[str]:
         """What customers last asked, follow-ups completed from what came before; newest first."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import gradio as gr
 
 from assistant.conversations import Conversations
+from assistant.gaps import Gap
 from assistant.web.auth import Session, Sessions
 from assistant.web.publishing import Publisher, changes
 from assistant.web.staff_html import FOLDER, Words, render, staff_texts
@@ -37,6 +39,7 @@ class Screen(NamedTuple):
     documents: Any = gr.skip()
     publishing: Any = gr.skip()
     history: Any = gr.skip()
+    gaps: Any = gr.skip()
     seen: Any = gr.skip()
 
 
@@ -44,12 +47,18 @@ class OperatorPage:
     """The events of the page, over the uploads and the publisher."""
 
     def __init__(
-        self, uploads: Uploads, publisher: Publisher, audit: Conversations, sessions: Sessions
+        self,
+        uploads: Uploads,
+        publisher: Publisher,
+        audit: Conversations,
+        sessions: Sessions,
+        find_gaps: Callable[[], list[Gap]] = list,
     ) -> None:
         self.uploads = uploads
         self.publisher = publisher
         self.audit = audit
         self.sessions = sessions
+        self.find_gaps = find_gaps
 
     def open(self, request: gr.Request) -> Screen:
         """The whole page, when it is opened or loaded again."""
@@ -59,7 +68,8 @@ class OperatorPage:
         uploads = render(
             "uploads.html", words=words, formats=sorted(FORMATS), max_bytes=self.uploads.max_bytes
         )
-        return self._screen(session, None)._replace(bar=bar, uploads=uploads)
+        gaps = render("gaps.html", words=words, gaps=None, listed=_LISTED)
+        return self._screen(session, None)._replace(bar=bar, uploads=uploads, gaps=gaps)
 
     def poll(self, seen: object, request: gr.Request) -> Screen:
         """What is new since; nothing, mostly."""
@@ -71,6 +81,9 @@ class OperatorPage:
         detail: dict[str, Any] = event._data if isinstance(event._data, dict) else {}
         notice = Notice()
         match detail:
+            case {"act": "gaps"}:
+                words, found = staff_texts(session.language), self.find_gaps()
+                return Screen(gaps=render("gaps.html", words=words, gaps=found, listed=_LISTED))
             case {"act": "delete", "name": str(name)}:
                 notice = self._delete(name, session)
             case {"act": "preview"}:
@@ -157,18 +170,18 @@ def build_operator_page(page: OperatorPage) -> gr.Blocks:
     """The page as Gradio blocks."""
     script = (FOLDER / "staff.js").read_text(encoding="utf-8")
     with gr.Blocks(title="Frontdesk", analytics_enabled=False) as blocks:
-        bar, uploads, documents, publishing, history = (
+        bar, uploads, documents, publishing, history, gaps = (
             gr.HTML(elem_id=f"fd-{name}", js_on_load=script, apply_default_css=False)
-            for name in ("bar", "uploads", "documents", "publishing", "history")
+            for name in ("bar", "uploads", "documents", "publishing", "history", "gaps")
         )
         seen = gr.State(None)
         timer = gr.Timer(_POLL_SECONDS)
-        parts = [bar, uploads, documents, publishing, history, seen]
+        parts = [bar, uploads, documents, publishing, history, gaps, seen]
         quiet: dict[str, Any] = {
             "show_progress": "hidden", "api_visibility": "private", "queue": False,
         }  # fmt: skip
         blocks.load(page.open, None, parts, **quiet)
-        for part in (uploads, documents, publishing, history):
+        for part in (uploads, documents, publishing, history, gaps):
             part.act(page.act, seen, parts, trigger_mode="multiple", **quiet)
         timer.tick(page.poll, seen, parts, **quiet)
     return blocks

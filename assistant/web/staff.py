@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -10,6 +11,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import RedirectResponse
 from starlette.responses import Response
 
+from assistant.gaps import find_gaps
 from assistant.service import ChatService
 from assistant.settings import Settings
 from assistant.web.auth import Passwords, Role, Sessions, StaffFile
@@ -34,7 +36,9 @@ def mount_staff(app: FastAPI, settings: Settings, service: ChatService) -> None:
     sessions = Sessions(staff, passwords, settings.web.session_hours)
     audit = service.conversations
     uploads = Uploads(settings.home, settings.knowledge.max_file_bytes)
-    page = OperatorPage(uploads, Publisher(settings, uploads, audit), audit, sessions)
+    publisher = Publisher(settings, uploads, audit)
+    vain = partial(find_gaps, audit, service.assistant.encoder)
+    page = OperatorPage(uploads, publisher, audit, sessions, vain)
     app.add_middleware(Gate, sessions=sessions, entrance=login_app(passwords, sessions))
     app.include_router(upload_routes(uploads, audit))
     _mount(app, "/desk", build_desk(service, sessions), sessions)

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from assistant.conversations import Conversations
+from assistant.gaps import Gap
 from assistant.settings import Settings
 from assistant.web.auth import COOKIE, Sessions
 from assistant.web.operator_page import OperatorPage, Screen
@@ -325,3 +326,15 @@ def test_agents_actions_are_not_the_operators_business(
 ) -> None:
     audit.log("Ada", "take_over", "conversation-1")
     assert "conversation-1" not in mina.act(act="look").history
+
+
+def test_what_was_asked_in_vain_is_shown_on_demand(
+    uploads: Uploads, publisher: Publisher, audit: Conversations, sessions: Sessions
+) -> None:
+    gap = Gap("Ferries?", ("Ferries?", "<b>Boats?"), ("c1", "c2"), ("At the harbour.",), 1.0)
+    mina = Operator(OperatorPage(uploads, publisher, audit, sessions, lambda: [gap]))
+    assert "Ferries" not in mina.page.open(mina.request).gaps
+    html = mina.act(act="gaps").gaps
+    assert "2×" in html
+    assert "&lt;b&gt;Boats?" in html
+    assert "At the harbour." in html
