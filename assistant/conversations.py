@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -38,6 +38,8 @@ from assistant.errors import StoreError
 from assistant.types import Message, Role
 
 State = Literal["bot", "waiting", "agent", "closed"]
+
+_WITHDRAWN = "[withdrawn]"
 
 _metadata = MetaData()
 _conversations = Table(
@@ -289,6 +291,35 @@ class Conversations:
         """The conversation as the pipeline takes it."""
         return tuple(Message(m.role, m.text) for m in self.messages(conversation_id))
 
+    def withdraw(self, documents: Collection[str]) -> int:
+        """Take the words of withdrawn documents out of the stored replies; how many held some.
+
+        The reply keeps its outcome and its place. On SQLite the freed pages are overwritten.
+        """
+        columns = _messages.c
+        changed = 0
+        with self._engine.begin() as connection:
+            rows = connection.execute(
+                select(columns.id, columns.reply).where(columns.reply.is_not(None))
+            ).all()
+            for key, stored in rows:
+                reply, cited = _without_documents(json.loads(stored), documents)
+                if reply is None:
+                    continue
+                changed += 1
+                values = {"reply": json.dumps(reply, ensure_ascii=False)}
+                if cited:
+                    values["text"] = _WITHDRAWN
+                connection.execute(update(_messages).where(columns.id == key).values(**values))
+        if changed and self._engine.dialect.name == "sqlite":
+            raw = self._engine.raw_connection()  # outside any transaction
+            try:
+                raw.cursor().execute("VACUUM")
+                raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            finally:
+                raw.close()
+        return changed
+
     def rate(self, conversation_id: str, message: int, helpful: bool, reason: str = "") -> None:
         """Keep a customer's verdict on a reply; a second one replaces the first."""
         values = {"helpful": int(helpful), "reason": reason, "created": time.time()}
@@ -321,6 +352,27 @@ class Conversations:
     def close(self) -> None:
         """Let go of the database."""
         self._engine.dispose()
+
+
+def _without_documents(
+    reply: dict[str, Any], documents: Collection[str]
+) -> tuple[dict[str, Any] | None, bool]:
+    """(the reply without what rests on the documents, or None when nothing does; whether what the
+    customer read rested on them)."""
+
+    def rests(part: dict[str, Any]) -> bool:
+        return str(part.get("evidence_id") or "").rsplit("#", 1)[0] in documents
+
+    trace = reply.get("trace") or {}
+    cited = any(map(rests, reply.get("citations") or ()))
+    considered = any(map(rests, trace.get("considered") or ()))
+    if not cited and not considered:
+        return None, False
+    kept = [c for c in trace.get("considered") or () if not rests(c)]
+    reply = reply | {"trace": trace | {"considered": kept, "dropped": []}}
+    if cited:
+        reply |= {"reply": _WITHDRAWN, "citations": [], "sentences": []}
+    return reply, cited
 
 
 def _open(url: str) -> Engine:

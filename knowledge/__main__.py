@@ -27,6 +27,7 @@ from rich.progress import (
 from rich.text import Text
 
 from assistant.build import build_knowledge
+from assistant.conversations import Conversations
 from assistant.errors import AssistantError
 from assistant.followup import resolve
 from assistant.replay import as_rows, replay
@@ -265,11 +266,18 @@ def purge(
     from knowledge.purge import purge as purge_documents
 
     with clear_errors():
-        report = purge_documents(Versions(settings_of(home).home), what)
+        settings = settings_of(home)
+        report = purge_documents(Versions(settings.home), what)
+        replies = 0
+        if (settings.home / "conversations.sqlite").is_file():
+            store = Conversations.in_home(settings.home)
+            replies = store.withdraw(report.documents)
+            store.close()
         if as_json:
-            emit(asdict(report))
+            emit(asdict(report) | {"replies": replies})
             return
         typer.echo(f"erased {', '.join(report.documents)}; {len(report.versions)} versions deleted")
+        typer.echo(f"{replies} stored replies no longer hold it")
         typer.echo(f"{report.version or 'nothing'} is published")
         for source in report.remaining:
             typer.echo(f"  {source} still holds it: a refresh would bring it back")

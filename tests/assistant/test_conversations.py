@@ -104,3 +104,30 @@ def test_a_take_over_keeps_the_reason_of_the_hand_off_and_the_queue_is_cut(
     first, *others = store.queue(limit=2)
     assert first.id == waiting.id
     assert len(others) == 1
+
+
+def test_withdrawn_text_leaves_the_stored_replies_and_the_file(tmp_path: Path) -> None:
+    store = Conversations.in_home(tmp_path)
+    conversation = store.start()
+    for number, document in enumerate(("bad", "good")):
+        text = f"The zebra clause of {document}."
+        cited = [{"evidence_id": f"{document}#0", "quote": text, "text": text}]
+        trace = {"standalone": "q", "considered": cited, "dropped": [{"text": text}]}
+        reply = {
+            "outcome": "answer",
+            "reply": text,
+            "citations": cited,
+            "sentences": [{"text": text}],
+        }
+        store.add(conversation.id, "assistant", text, f"m{number}", reply | {"trace": trace})
+    assert store.withdraw(["bad"]) == 1
+    bad, good = store.messages(conversation.id)
+    assert bad.text == "[withdrawn]"
+    assert bad.reply
+    assert bad.reply["outcome"] == "answer"
+    assert bad.reply["citations"] == []
+    assert good.text == "The zebra clause of good."
+    assert store.withdraw(["bad"]) == 0
+    store.close()
+    for path in tmp_path.iterdir():
+        assert b"zebra clause of bad" not in path.read_bytes(), path
