@@ -39,6 +39,7 @@ from knowledge.diff import DocumentChange, compare
 from knowledge.errors import KnowledgeError
 from knowledge.evaluate import JudgedQuery, evaluate
 from knowledge.formats import read_text
+from knowledge.quarantine import Quarantine
 from knowledge.refresh import Progress as RefreshProgress
 from knowledge.retrieve import MODES, Mode
 from knowledge.types import Passage, RefreshReport
@@ -254,6 +255,22 @@ def publish(
             emit({"version": version})
         else:
             typer.echo(f"{version} is published")
+
+
+@app.command()
+def allow(
+    passage: Annotated[str, typer.Argument(help="A passage that is held back.")],
+    reason: Annotated[str, typer.Option(help="Why customers may see it.")],
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Let a quarantined passage in from the next refresh on."""
+    with clear_errors():
+        Quarantine(Versions(settings_of(home).home).root).allow(passage, reason)
+        if as_json:
+            emit({"passage": passage})
+        else:
+            typer.echo(f"{passage} goes in with the next refresh")
 
 
 @app.command()

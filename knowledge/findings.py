@@ -31,8 +31,8 @@ _INVISIBLE = re.compile(
 )
 
 
-def inspect_chunks(chunks: Iterable[Chunk]) -> list[tuple[Finding, str]]:
-    """Blocking findings, each with the id of the chunk to quarantine."""
+def inspect_chunks(chunks: Iterable[Chunk]) -> list[tuple[Finding, Chunk]]:
+    """Blocking findings, each with the chunk to quarantine."""
     found = []
     for chunk in chunks:
         if match := _ORDERS.search(chunk.indexed_text):
@@ -44,9 +44,8 @@ def inspect_chunks(chunks: Iterable[Chunk]) -> list[tuple[Finding, str]]:
             kind, detail = "invisible", "characters that a reader cannot see"
         else:
             continue
-        found.append(
-            (Finding(kind, "blocking", (chunk.source,), f"{chunk.id}: {detail}"), chunk.id)
-        )
+        finding = Finding(kind, "blocking", (chunk.source,), f"{chunk.id}: {detail}", chunk.id)
+        found.append((finding, chunk))
     return found
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from knowledge.errors import SourceError
 from knowledge.pending import Pending
+from knowledge.quarantine import Quarantine
 from knowledge.store import Contents, Store, read_documents, write_version
 from knowledge.types import Document
 from knowledge.versions import Versions
@@ -49,6 +50,7 @@ def purge(versions: Versions, what: str) -> PurgeReport:
             shutil.rmtree(versions.folder / name)
         versions.prune_leftovers()
         Pending(versions.root).clear()
+        Quarantine(versions.root).forget(set(found))
         sources = sorted({d.source for d in found.values() if Path(d.source).is_file()})
         own = [s for s in sources if Path(s).resolve().is_relative_to(versions.root.parent)]
         for source in own:
@@ -98,7 +100,7 @@ def _without(versions: Versions, current: str, ids: set[str]) -> str:
         ]
         chunks = [store.chunks[n] for n in rows]
         contents = Contents(documents, files, chunks, store.vectors[rows], manifest)
-        write_version(versions.folder / name, contents)
+        write_version(versions.folder / name, contents, apart=True)
     finally:
         store.close()
     versions.publish(name)

@@ -21,6 +21,7 @@ from knowledge.errors import EmptyKnowledge, SourceError, VersionError
 from knowledge.findings import inspect_chunks, inspect_documents
 from knowledge.load import Earlier, Loaded, Loader
 from knowledge.pending import Pending
+from knowledge.quarantine import Quarantine
 from knowledge.settings import KnowledgeSettings
 from knowledge.store import Contents, Store, write_version
 from knowledge.types import Chunk, Document, RefreshReport
@@ -45,6 +46,7 @@ class Refresher:
     ) -> None:
         self.versions = versions
         self.pending = Pending(versions.root)
+        self.quarantine = Quarantine(versions.root)
         self.loader = loader
         self.encoder = encoder
         self.settings = settings
@@ -72,8 +74,8 @@ class Refresher:
             loaded = self._load(paths, before)
             changes = _changes(before.documents() if before else [], loaded.documents)
             chunks = self._chunks(loaded.documents, before)
-            blocked = inspect_chunks(chunks)
-            quarantined = {chunk_id for _, chunk_id in blocked}
+            blocked = [b for b in inspect_chunks(chunks) if not self.quarantine.is_allowed(b[1])]
+            quarantined = {chunk.id for _, chunk in blocked}
             served = [c for c in chunks if c.id not in quarantined]
             findings = [f for f, _ in blocked] + inspect_documents(loaded.documents, date.today())
             held_back = dry_run or (strict and bool(blocked or loaded.rejected))
@@ -88,6 +90,7 @@ class Refresher:
                     self.versions.publish(version)
                 self.versions.prune(self.settings.keep_versions)
             if not dry_run:
+                self.quarantine.keep(blocked)
                 self.pending.clear()
         counts = {
             kind: sum(k == kind for k, _ in changes) for kind in ("added", "changed", "removed")

@@ -22,8 +22,9 @@ from knowledge.lexical import LexicalIndex
 from knowledge.places import with_countries
 from knowledge.rerank import Candidate, Reranker
 from knowledge.settings import KnowledgeSettings
-from knowledge.store import Scope, Store, scope_of
+from knowledge.store import Store, scope_of
 from knowledge.types import Passage
+from knowledge.vector_index import Scope
 from knowledge.versions import Pointer
 
 log = logging.getLogger(__name__)

@@ -1,24 +1,16 @@
-"""One version of the passages on disk: chunks, vectors, and a Chroma collection per scope.
-
-A scope is (language, for staff or not): scopes are kept apart because Chroma's metadata filter
-costs 20 times an unfiltered query, and because customers must never see staff passages.
-"""
+"""One version of the passages on disk: documents, chunks, vectors, terms and a vector index."""
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import chromadb
 import numpy as np
-from chromadb.api.client import SharedSystemClient
-from chromadb.config import Settings as ChromaSettings
 from numpy.typing import NDArray
 
 from knowledge.errors import VersionError
@@ -33,36 +25,23 @@ from knowledge.types import (
     document_from_json,
     document_to_json,
 )
+from knowledge.vector_index import (
+    Placed,
+    Scope,
+    client_of,
+    write_index,
+    write_index_apart,
+)
 
-CHUNKS, DOCUMENTS, FILES, VECTORS, MANIFEST, CHROMA, LEXICAL = (
-    "chunks.jsonl", "documents.jsonl", "files.jsonl", "vectors.npy", "manifest.json", "chroma",
-    "lexical",
+CHUNKS, DOCUMENTS, FILES, VECTORS, MANIFEST, LEXICAL = (
+    "chunks.jsonl", "documents.jsonl", "files.jsonl", "vectors.npy", "manifest.json", "lexical",
 )  # fmt: skip
 PREPARED = "prepared"  # in a version that waits to be published: see knowledge.versions
-# Deleted vectors stay in an HNSW graph as dead ends: with more changes than this it is built anew.
-_MAX_CHANGED_SHARE = 0.2
-
-
-class Scope(NamedTuple):
-    """Passages that are searched together."""
-
-    language: str
-    for_staff: bool
-
-    @property
-    def collection(self) -> str:
-        """Name of the Chroma collection that holds the scope."""
-        return f"passages-{self.language}{'-staff' if self.for_staff else ''}"
 
 
 def scope_of(chunk: Chunk) -> Scope:
     """The scope a chunk belongs to."""
     return Scope(chunk.language, chunk.for_staff)
-
-
-def _client(folder: Path) -> Any:
-    settings = ChromaSettings(anonymized_telemetry=False, allow_reset=False)
-    return chromadb.PersistentClient(str(folder / CHROMA), settings=settings)
 
 
 def _write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> None:
@@ -86,12 +65,14 @@ class Contents:
     manifest: dict[str, Any]
 
 
-def write_version(folder: Path, contents: Contents, before: Store | None = None) -> None:
+def write_version(
+    folder: Path, contents: Contents, before: Store | None = None, *, apart: bool = False
+) -> None:
     """Write a version, verify what Chroma gives back, then write the manifest.
 
     The manifest's presence means the version is complete; its `basis` is the version whose place
-    it is to take. Where little has changed since
-    `before`, its vector index is copied and changed. Raises VersionError when Chroma does not
+    it is to take. Where little has changed since `before`, its vector index is copied and changed;
+    `apart` makes it anew in a process that sees no text. Raises VersionError when Chroma does not
     hold every id with its vector.
     """
     folder.mkdir(parents=True)
@@ -99,13 +80,23 @@ def write_version(folder: Path, contents: Contents, before: Store | None = None)
     _write_jsonl(folder / FILES, map(asdict, contents.files))
     _write_jsonl(folder / CHUNKS, map(chunk_to_json, contents.chunks))
     np.save(folder / VECTORS, contents.vectors)
-    _write_index(folder, contents, before)
+    _index(folder, contents, before, apart)
     _write_terms(folder, contents.chunks, before)
     (folder / PREPARED).write_text(contents.manifest["basis"])
     os.sync()  # a version that survives a power cut is whole
     partial = folder / f"{MANIFEST}.partial"
     partial.write_text(json.dumps(contents.manifest | {"tokens": TOKENS}, indent=1))
     partial.replace(folder / MANIFEST)
+
+
+def _index(folder: Path, contents: Contents, before: Store | None, apart: bool) -> None:
+    wanted = _by_scope(contents.chunks, contents.vectors)
+    if apart:
+        write_index_apart(folder, wanted)
+    elif before and before.manifest.get("encoder") == contents.manifest.get("encoder"):
+        write_index(folder, wanted, _by_scope(before.chunks, before.vectors), before.folder)
+    else:
+        write_index(folder, wanted, {}, None)
 
 
 def _write_terms(folder: Path, chunks: Sequence[Chunk], before: Store | None) -> None:
@@ -120,76 +111,11 @@ def _write_terms(folder: Path, chunks: Sequence[Chunk], before: Store | None) ->
         terms.save(folder / LEXICAL / scope.collection)
 
 
-class Placed(NamedTuple):
-    """The vectors of a scope by the id of their chunk."""
-
-    ids: list[str]
-    vectors: NDArray[np.float32]
-
-
 def _by_scope(chunks: Sequence[Chunk], vectors: NDArray[np.float32]) -> dict[Scope, Placed]:
     rows: dict[Scope, list[int]] = {}
     for row, chunk in enumerate(chunks):
         rows.setdefault(scope_of(chunk), []).append(row)
     return {s: Placed([chunks[r].id for r in rows[s]], vectors[rows[s]]) for s in sorted(rows)}
-
-
-def _write_index(folder: Path, contents: Contents, before: Store | None) -> None:
-    wanted = _by_scope(contents.chunks, contents.vectors)
-    held: dict[Scope, Placed] = {}
-    if before and before.manifest.get("encoder") == contents.manifest.get("encoder"):
-        held = _by_scope(before.chunks, before.vectors)
-        shutil.copytree(before.folder / CHROMA, folder / CHROMA)
-    client = _client(folder)
-    try:
-        for scope in held.keys() - wanted.keys():
-            client.delete_collection(scope.collection)
-        for scope, placed in wanted.items():
-            _fill_collection(client, scope, placed, held.get(scope))
-    finally:
-        client.close()
-        SharedSystemClient.clear_system_cache()
-
-
-def _fill_collection(client: Any, scope: Scope, wanted: Placed, held: Placed | None) -> None:
-    """Bring the scope's collection from what it holds to what is wanted, and verify it."""
-    rows_held = {chunk_id: row for row, chunk_id in enumerate(held.ids)} if held else {}
-    new = [
-        row
-        for row, chunk_id in enumerate(wanted.ids)
-        if held is None
-        or (old := rows_held.get(chunk_id)) is None
-        or not np.array_equal(held.vectors[old], wanted.vectors[row])
-    ]
-    gone = sorted(rows_held.keys() - set(wanted.ids))
-    if held and len(new) + len(gone) > _MAX_CHANGED_SHARE * len(held.ids):
-        client.delete_collection(scope.collection)
-        held, new, gone = None, list(range(len(wanted.ids))), []
-    if held is None:
-        collection = client.create_collection(
-            scope.collection, configuration={"hnsw": {"space": "cosine"}}, embedding_function=None
-        )
-    else:
-        collection = client.get_collection(scope.collection, embedding_function=None)
-    batch = client.get_max_batch_size()
-    for start in range(0, len(gone), batch):
-        collection.delete(ids=gone[start : start + batch])
-    for start in range(0, len(new), batch):
-        step = new[start : start + batch]
-        collection.upsert(ids=[wanted.ids[r] for r in step], embeddings=wanted.vectors[step])
-    _verify(collection, wanted)
-
-
-def _verify(collection: Any, wanted: Placed) -> None:
-    held = collection.get(include=["embeddings"])
-    if sorted(held["ids"]) != sorted(wanted.ids):
-        raise VersionError(
-            f"Chroma holds {len(held['ids'])} of {len(wanted.ids)} passages; refresh again"
-        )
-    row_of = {chunk_id: row for row, chunk_id in enumerate(wanted.ids)}
-    order = [row_of[chunk_id] for chunk_id in held["ids"]]
-    if not np.allclose(np.asarray(held["embeddings"]), wanted.vectors[order], atol=1e-5):
-        raise VersionError("Chroma gives back other vectors than were stored; refresh again")
 
 
 def read_documents(folder: Path) -> list[Document]:
@@ -217,7 +143,7 @@ class Store:
         # Counted once: asking Chroma costs more than a query.
         self._sizes = Counter(scope_of(c) for c in self.chunks)
         self.scopes = sorted(self._sizes)
-        self._client = _client(folder)
+        self._client = client_of(folder)
         self._collections = {
             s: self._client.get_collection(s.collection, embedding_function=None)
             for s in self.scopes

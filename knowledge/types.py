@@ -129,12 +129,13 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something an operator should look at; a blocking one quarantines its passages."""
+    """Something an operator should look at; a blocking one quarantines its `passage`."""
 
     kind: str
     severity: str  # "blocking" | "warning"
     sources: tuple[str, ...]
     detail: str
+    passage: str = ""
 
 
 @dataclass(frozen=True, slots=True)

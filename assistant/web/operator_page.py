@@ -20,7 +20,7 @@ from knowledge.formats import FORMATS
 _POLL_SECONDS = 2.0
 _LISTED = 50
 _AUDIT_SEARCHED, _AUDIT_SHOWN = 400, 20
-_OWN_ACTIONS = frozenset({"upload", "delete", "publish", "undo"})
+_OWN_ACTIONS = frozenset({"upload", "delete", "publish", "undo", "allow"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +90,8 @@ class OperatorPage:
                 notice = self._started(self.publisher.start("preview", session.name))
             case {"act": "publish"}:
                 notice = self._publish(session)
+            case {"act": "allow", "name": str(name), "value": str(reason)}:
+                notice = self._allow(name, reason, session)
             case {"act": "undo"}:
                 notice = self._undo(session)
         return self._screen(session, seen, notice)
@@ -112,6 +114,13 @@ class OperatorPage:
         if not self.publisher.reviewed():
             return Notice("review_first")
         return self._started(self.publisher.start("publish", session.name))
+
+    def _allow(self, passage: str, reason: str, session: Session) -> Notice:
+        try:
+            self.publisher.allow(passage, reason, session.name)
+        except KnowledgeError as error:
+            return Notice("not_allowed", str(error))
+        return Notice("allowed", passage)
 
     def _undo(self, session: Session) -> Notice:
         try:

@@ -25,6 +25,7 @@ from assistant.settings import Settings
 from assistant.web.uploads import Upload, Uploads
 from knowledge.diff import DocumentChange, compare
 from knowledge.errors import EmptyKnowledge, KnowledgeError
+from knowledge.quarantine import Quarantine
 from knowledge.store import MANIFEST
 from knowledge.versions import Versions
 
@@ -119,6 +120,12 @@ class Publisher:
             work = self.last, reviewed
         threading.Thread(target=self._work, args=work, daemon=True, name=kind).start()
         return True
+
+    def allow(self, passage: str, reason: str, who: str) -> None:
+        """Let a passage in that is held back, from the next comparison on. Raises SourceError."""
+        Quarantine(self.versions.root).allow(passage, reason, who)
+        self.audit.log(who, "allow", f"{passage}: {reason.strip()}")
+        self.last = None
 
     def undo(self, who: str) -> str:
         """Go back to the version before; returns its name. Raises VersionError."""

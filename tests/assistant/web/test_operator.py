@@ -51,7 +51,7 @@ name = f"v{time.time_ns()}" if changes else current
 report = {"version": name, "unchanged": 0, "passages": len(held),
           "rejected": [{"source": "/x/<b>.csv", "reason": "<i>no text</i>"}], "findings": [
           {"kind": "instructions", "severity": "blocking", "sources": [],
-           "detail": "<u>orders</u>"}],
+           "detail": "<u>orders</u>", "passage": "a#0"}],
           "answers": [{"question": "<s>Is it free?", "verdict": "worse",
           "before": {"outcome": "answer", "text": "<q>yes", "cites": ["a"]},
           "after": {"outcome": "refuse", "text": "no idea", "cites": []}}] if before else [],
@@ -338,3 +338,21 @@ def test_what_was_asked_in_vain_is_shown_on_demand(
     assert "2×" in html
     assert "&lt;b&gt;Boats?" in html
     assert "At the harbour." in html
+
+
+def test_a_passage_held_back_is_let_in_with_a_reason(
+    mina: Operator, uploads: Uploads, audit: Conversations
+) -> None:
+    keep(uploads, "a.md")
+    do(mina.page.publisher, "preview")
+    assert 'data-name="a#0"' in mina.act(act="look").publishing
+    html = mina.act(act="allow", name="a#0", value="an example").publishing
+    assert "no passage" in html
+    root = mina.page.publisher.versions.root
+    (root / "quarantine.jsonl").write_text('{"passage": "a#0", "key": "k", "detail": "d"}\n')
+    assert (
+        "a#0 goes in with the next version"
+        in mina.act(act="allow", name="a#0", value="an example").publishing
+    )
+    assert audit.audit()[0]["detail"] == "a#0: an example"
+    assert not mina.page.publisher.reviewed(), "the comparison is made again"

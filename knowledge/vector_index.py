@@ -1,0 +1,125 @@
+"""The vector index of a version: a Chroma collection for each scope.
+
+A scope is (language, for staff or not): scopes are kept apart because Chroma's metadata filter
+costs 20 times an unfiltered query, and because customers must never see staff passages.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import chromadb
+import numpy as np
+from chromadb.api.client import SharedSystemClient
+from chromadb.config import Settings as ChromaSettings
+from numpy.typing import NDArray
+
+from knowledge.errors import VersionError
+
+CHROMA = "chroma"
+# Deleted vectors stay in an HNSW graph as dead ends: with more changes than this it is built anew.
+_MAX_CHANGED_SHARE = 0.2
+
+
+class Scope(NamedTuple):
+    """Passages that are searched together."""
+
+    language: str
+    for_staff: bool
+
+    @property
+    def collection(self) -> str:
+        """Name of the Chroma collection that holds the scope."""
+        return f"passages-{self.language}{'-staff' if self.for_staff else ''}"
+
+
+class Placed(NamedTuple):
+    """The vectors of a scope by the id of their chunk."""
+
+    ids: list[str]
+    vectors: NDArray[np.float32]
+
+
+Scopes = Mapping[Scope, Placed]
+
+
+def client_of(folder: Path) -> Any:
+    """Chroma over a version's folder."""
+    settings = ChromaSettings(anonymized_telemetry=False, allow_reset=False)
+    return chromadb.PersistentClient(str(folder / CHROMA), settings=settings)
+
+
+def write_index(folder: Path, wanted: Scopes, held: Scopes, before: Path | None) -> None:
+    """Write and verify the index of a version; where little has changed since the version
+    `before`, which holds `held`, its index is copied and changed. Raises VersionError when Chroma
+    does not hold every id with its vector."""
+    if before:
+        shutil.copytree(before / CHROMA, folder / CHROMA)
+    client = client_of(folder)
+    try:
+        for scope in held.keys() - wanted.keys():
+            client.delete_collection(scope.collection)
+        for scope, placed in wanted.items():
+            _fill_collection(client, scope, placed, held.get(scope))
+    finally:
+        client.close()
+        SharedSystemClient.clear_system_cache()
+
+
+def write_index_apart(folder: Path, wanted: Scopes) -> None:
+    """The same from the beginning, in a process of its own that never sees a text.
+
+    Chroma's files hold memory that was never written to, and so whatever was read by the process
+    that makes them: purged text must not come back in that way. Raises VersionError.
+    """
+    context = multiprocessing.get_context("spawn")
+    process = context.Process(target=write_index, args=(folder, wanted, {}, None))
+    process.start()
+    process.join()
+    if process.exitcode != 0:
+        raise VersionError("the index could not be written; see above, and try again")
+
+
+def _fill_collection(client: Any, scope: Scope, wanted: Placed, held: Placed | None) -> None:
+    """Bring the scope's collection from what it holds to what is wanted, and verify it."""
+    rows_held = {chunk_id: row for row, chunk_id in enumerate(held.ids)} if held else {}
+    new = [
+        row
+        for row, chunk_id in enumerate(wanted.ids)
+        if held is None
+        or (old := rows_held.get(chunk_id)) is None
+        or not np.array_equal(held.vectors[old], wanted.vectors[row])
+    ]
+    gone = sorted(rows_held.keys() - set(wanted.ids))
+    if held and len(new) + len(gone) > _MAX_CHANGED_SHARE * len(held.ids):
+        client.delete_collection(scope.collection)
+        held, new, gone = None, list(range(len(wanted.ids))), []
+    if held is None:
+        collection = client.create_collection(
+            scope.collection, configuration={"hnsw": {"space": "cosine"}}, embedding_function=None
+        )
+    else:
+        collection = client.get_collection(scope.collection, embedding_function=None)
+    batch = client.get_max_batch_size()
+    for start in range(0, len(gone), batch):
+        collection.delete(ids=gone[start : start + batch])
+    for start in range(0, len(new), batch):
+        step = new[start : start + batch]
+        collection.upsert(ids=[wanted.ids[r] for r in step], embeddings=wanted.vectors[step])
+    _verify(collection, wanted)
+
+
+def _verify(collection: Any, wanted: Placed) -> None:
+    held = collection.get(include=["embeddings"])
+    if sorted(held["ids"]) != sorted(wanted.ids):
+        raise VersionError(
+            f"Chroma holds {len(held['ids'])} of {len(wanted.ids)} passages; refresh again"
+        )
+    row_of = {chunk_id: row for row, chunk_id in enumerate(wanted.ids)}
+    order = [row_of[chunk_id] for chunk_id in held["ids"]]
+    if not np.allclose(np.asarray(held["embeddings"]), wanted.vectors[order], atol=1e-5):
+        raise VersionError("Chroma gives back other vectors than were stored; refresh again")
