@@ -34,6 +34,7 @@ from assistant.replay import as_rows, replay
 from assistant.settings import Settings, load_settings
 from assistant.types import Message
 from knowledge.build import open_knowledge, open_refresher
+from knowledge.check import check
 from knowledge.command_line import one_line_errors
 from knowledge.diff import DocumentChange, compare
 from knowledge.errors import KnowledgeError
@@ -255,6 +256,23 @@ def publish(
             emit({"version": version})
         else:
             typer.echo(f"{version} is published")
+
+
+@app.command("check")
+def check_command(home: Home = None, as_json: Json = False) -> None:
+    """Read all of the published version and say what is wrong with it; exit code 1 if anything."""
+    with clear_errors():
+        report = check(Versions(settings_of(home).home))
+        if as_json:
+            emit(asdict(report))
+        else:
+            held = f"{report.documents} documents, {report.passages} passages"
+            typer.echo(f"{report.version}: {held}, {len(report.problems) or 'no'} problems")
+            for problem in report.problems:
+                typer.echo(f"  {problem}")
+        if report.problems:
+            typer.echo("error: the version is damaged; roll back or refresh again", err=True)
+            raise typer.Exit(1)
 
 
 @app.command()

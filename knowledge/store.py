@@ -90,11 +90,11 @@ def write_version(
 
 
 def _index(folder: Path, contents: Contents, before: Store | None, apart: bool) -> None:
-    wanted = _by_scope(contents.chunks, contents.vectors)
+    wanted = placed(contents.chunks, contents.vectors)
     if apart:
         write_index_apart(folder, wanted)
     elif before and before.manifest.get("encoder") == contents.manifest.get("encoder"):
-        write_index(folder, wanted, _by_scope(before.chunks, before.vectors), before.folder)
+        write_index(folder, wanted, placed(before.chunks, before.vectors), before.folder)
     else:
         write_index(folder, wanted, {}, None)
 
@@ -111,7 +111,8 @@ def _write_terms(folder: Path, chunks: Sequence[Chunk], before: Store | None) ->
         terms.save(folder / LEXICAL / scope.collection)
 
 
-def _by_scope(chunks: Sequence[Chunk], vectors: NDArray[np.float32]) -> dict[Scope, Placed]:
+def placed(chunks: Sequence[Chunk], vectors: NDArray[np.float32]) -> dict[Scope, Placed]:
+    """What each scope's collection holds; vectors has one row a chunk."""
     rows: dict[Scope, list[int]] = {}
     for row, chunk in enumerate(chunks):
         rows.setdefault(scope_of(chunk), []).append(row)

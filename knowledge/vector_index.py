@@ -110,10 +110,11 @@ def _fill_collection(client: Any, scope: Scope, wanted: Placed, held: Placed | N
     for start in range(0, len(new), batch):
         step = new[start : start + batch]
         collection.upsert(ids=[wanted.ids[r] for r in step], embeddings=wanted.vectors[step])
-    _verify(collection, wanted)
+    verify(collection, wanted)
 
 
-def _verify(collection: Any, wanted: Placed) -> None:
+def verify(collection: Any, wanted: Placed) -> None:
+    """Raise VersionError unless Chroma gives back every id with its vector."""
     held = collection.get(include=["embeddings"])
     if sorted(held["ids"]) != sorted(wanted.ids):
         raise VersionError(

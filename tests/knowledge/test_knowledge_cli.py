@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import Result
 from typer.testing import CliRunner
@@ -83,3 +84,16 @@ def test_what_cannot_be_done_is_said_in_one_line(
     assert result.exit_code == 1
     assert said in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_a_check_finds_a_whole_version_whole_and_a_damaged_one_damaged(
+    run: Run, tmp_path: Path
+) -> None:
+    version = report(run("refresh", source(tmp_path), "--json"))["version"]
+    assert report(run("check", "--json"))["problems"] == []
+    vectors = tmp_path / "home/knowledge/versions" / version / "vectors.npy"
+    np.save(vectors, np.load(vectors)[:, ::-1])
+    damaged = run("check")
+    assert damaged.exit_code == 1
+    assert "gives back other vectors" in damaged.stdout
+    assert "roll back or refresh again" in damaged.stderr
