@@ -108,6 +108,7 @@ def refresh(
     dry_run: Annotated[bool, typer.Option(help="Only say what would change.")] = False,
     prepare: Annotated[bool, typer.Option(help="Make the version, publish it later.")] = False,
     strict: Annotated[bool, typer.Option(help="Publish nothing on a blocking finding.")] = False,
+    rebuild: Annotated[bool, typer.Option(help="Read and embed everything anew.")] = False,
     as_json: Json = False,
 ) -> None:
     """Bring the knowledge base to what the sources hold now, and publish it."""
@@ -121,7 +122,9 @@ def refresh(
                 show,
                 lambda version: as_rows(replay(settings, version, show)),
             )
-            report = refresher.refresh(sources, dry_run=dry_run, prepare=prepare, strict=strict)
+            report = refresher.refresh(
+                sources, dry_run=dry_run, prepare=prepare, strict=strict, rebuild=rebuild
+            )
         if as_json:
             emit(asdict(report))
         else:
@@ -271,7 +274,9 @@ def check_command(home: Home = None, as_json: Json = False) -> None:
             for problem in report.problems:
                 typer.echo(f"  {problem}")
         if report.problems:
-            typer.echo("error: the version is damaged; roll back or refresh again", err=True)
+            typer.echo(
+                "error: the version is damaged; roll back, or refresh with --rebuild", err=True
+            )
             raise typer.Exit(1)
 
 

@@ -60,20 +60,25 @@ class Refresher:
         dry_run: bool = False,
         prepare: bool = False,
         strict: bool = False,
+        rebuild: bool = False,
     ) -> RefreshReport:
         """Publish what sources hold now, or with dry_run only say what would change; with prepare
         the new version is made and left to be looked at and published.
 
-        Nothing new is published when nothing has changed. `strict` publishes nothing when there
-        is a blocking finding or a rejected source. Raises SourceError when a source is missing or
-        nothing can be read, VersionError when another refresh is running or the disk is full.
+        Nothing new is published when nothing has changed; `rebuild` makes all anew. `strict`
+        publishes nothing when there is a blocking finding or a rejected source. Raises
+        SourceError when a source is missing or nothing can be read, VersionError when another
+        refresh is running or the disk is full.
         """
         started = time.monotonic()
         paths = list(sources)
         with _clear_disk_errors(), self.versions.writing(), self._published() as before:
-            loaded = self._load(paths, before)
+            if rebuild:
+                self.pending.clear()
+            reused = None if rebuild else before
+            loaded = self._load(paths, reused)
             changes = _changes(before.documents() if before else [], loaded.documents)
-            chunks = self._chunks(loaded.documents, before)
+            chunks = self._chunks(loaded.documents, reused)
             blocked = [b for b in inspect_chunks(chunks) if not self.quarantine.is_allowed(b[1])]
             quarantined = {chunk.id for _, chunk in blocked}
             served = [c for c in chunks if c.id not in quarantined]
@@ -81,10 +86,15 @@ class Refresher:
             held_back = dry_run or (strict and bool(blocked or loaded.rejected))
             version = before.folder.name if before else ""
             answers: Sequence[Any] = ()
-            same = self._is_served(loaded, served, before)
+            same = self._is_served(loaded, served, reused)
             if not (held_back or same):
-                documents = sorted({c.document_id for c in chunks if c.id in quarantined})
-                version = self._prepare(paths, loaded, served, documents, changes, before)
+                manifest = {
+                    "basis": version,
+                    "sources": [str(p.resolve()) for p in paths],
+                    "changes": changes,
+                    "quarantined": sorted({c.document_id for _, c in blocked}),
+                }
+                version = self._prepare(loaded, served, manifest, reused)
                 answers = self.replay(version)
                 if not prepare:
                     self.versions.publish(version)
@@ -175,26 +185,20 @@ class Refresher:
 
     def _prepare(
         self,
-        paths: Sequence[Path],
         loaded: Loaded,
         chunks: Sequence[Chunk],
-        quarantined: Sequence[str],
-        changes: Sequence[tuple[str, str]],
+        manifest: dict[str, Any],
         before: Store | None,
     ) -> str:
         """Embed what is new, and write a version beside the served one; its name."""
         name = self.versions.new_name()
-        manifest = {
+        manifest = manifest | {
             "version": name,
-            "basis": before.folder.name if before else "",
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "encoder": self.encoder.name,
             "cut": self._cut(),
-            "sources": [str(p.resolve()) for p in paths],
             "documents": len(loaded.documents),
             "passages": len(chunks),
-            "quarantined": quarantined,
-            "changes": changes,
         }
         vectors = self._vectors(chunks, before)
         self.progress("write", 0, 1)

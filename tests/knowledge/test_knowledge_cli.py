@@ -96,4 +96,6 @@ def test_a_check_finds_a_whole_version_whole_and_a_damaged_one_damaged(
     damaged = run("check")
     assert damaged.exit_code == 1
     assert "gives back other vectors" in damaged.stdout
-    assert "roll back or refresh again" in damaged.stderr
+    assert "roll back, or refresh with --rebuild" in damaged.stderr
+    assert report(run("refresh", source(tmp_path), "--rebuild", "--json"))["version"] != version
+    assert run("check").exit_code == 0
