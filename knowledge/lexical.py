@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,14 @@ from knowledge.segment import content_words, search_terms
 from knowledge.terms import Terms
 
 _K1, _B = 1.5, 0.75
+
+
+class AskedWords(NamedTuple):
+    """A question's words that a text has, by number and rarity; `total` is the rarity of all."""
+
+    numbers: NDArray[np.int64]
+    weights: NDArray[np.float64]
+    total: float
 
 
 class LexicalIndex:
@@ -51,36 +59,35 @@ class LexicalIndex:
         number = self._known(word)
         return self._rarest if number is None else float(self._weights[number])
 
-    def coverage(self, asked: Collection[str], position: int) -> float:
+    def asked(self, words: Collection[str]) -> AskedWords:
+        """The words of a question, as the other methods take them."""
+        numbers = {n: self._weights[n] for w in words if (n := self._known(w)) is not None}
+        ids = np.array(sorted(numbers), np.int64)
+        held = np.array([numbers[n] for n in sorted(numbers)])
+        return AskedWords(ids, held, sum(self.weight(w) for w in words))
+
+    def coverage(self, asked: AskedWords, position: int) -> float:
         """Share of the asked words, weighted by rarity, that the text at position has, 0 to 1."""
-        row = slice(self._words.indptr[position], self._words.indptr[position + 1])
-        held = self._words.indices[row]
+        held = self._words.indices[self._words.indptr[position] : self._words.indptr[position + 1]]
+        if not len(held) or not len(asked.numbers):
+            return 0.0
+        places = np.minimum(held.searchsorted(asked.numbers), len(held) - 1)
+        return float(asked.weights[held[places] == asked.numbers].sum() / asked.total)
 
-        def has(word: str) -> bool:
-            number = self._known(word)
-            if number is None:
-                return False
-            place = int(np.searchsorted(held, number))
-            return place < len(held) and held[place] == number
+    def coverage_by(self, words: Collection[str], text: str) -> float:
+        """The same for any text, and words as they are."""
+        held = frozenset(content_words(text))
+        total = sum(self.weight(w) for w in words)
+        return sum(self.weight(w) for w in words if w in held) / total if total else 0.0
 
-        return self._share(asked, {w for w in asked if has(w)})
-
-    def coverage_by(self, asked: Collection[str], text: str) -> float:
-        """The same for any text."""
-        return self._share(asked, frozenset(content_words(text)))
-
-    def unknown(self, asked: Collection[str]) -> float:
+    def unknown(self, asked: AskedWords) -> float:
         """Share of the asked words, weighted by rarity, that no text has, 0 to 1."""
-        return 1 - self._share(asked, {w for w in asked if self._known(w) is not None})
+        return 1 - float(asked.weights.sum()) / asked.total if asked.total else 1.0
 
     def _known(self, word: str) -> int | None:
         """The number of a word that some text has."""
         number = self._number.get(word)
         return number if number is not None and self._is_word[number] else None
-
-    def _share(self, asked: Collection[str], held: Collection[str]) -> float:
-        total = sum(self.weight(w) for w in asked)
-        return sum(self.weight(w) for w in asked if w in held) / total if total else 0.0
 
 
 def _bm25(counts: Any) -> Any:

@@ -188,10 +188,11 @@ def cheap_features(
 ) -> list[tuple[float, ...]]:
     """Values of FEATURES for each candidate, the reader's being 0."""
     numbers = set(_NUMBER.findall(question))
-    unknown = {scope: lexical.unknown(asked) for scope, lexical in index.lexical.items()}
+    words = {scope: lexical.asked(asked) for scope, lexical in index.lexical.items()}
+    unknown = {scope: index.lexical[scope].unknown(held) for scope, held in words.items()}
     cjk = float(is_cjk(question))  # the reader is bolder in Chinese
     places = [index.place[c.row] for c in candidates]
-    coverage = [index.lexical[scope].coverage(asked, position) for scope, position in places]
+    coverage = [index.lexical[s].coverage(words[s], position) for s, position in places]
     documents = [c.chunk.document_id for c in candidates]
     coverage_lead = leads(coverage, documents)
     cosine_lead = leads([c.cosine for c in candidates], documents)

@@ -165,7 +165,7 @@ class Publisher:
             if run.kind == "publish" and reviewed and reviewed.report:
                 report = self._publish(reviewed.report)
                 self.audit.log(run.who, "publish", str(report["version"]))
-                done = replace(run, report=report)
+                done = replace(run, report=report, differences=reviewed.differences)
             else:
                 report = self._prepare()
                 done = replace(run, report=report, differences=self._differences(report))
