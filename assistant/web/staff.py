@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -37,8 +36,9 @@ def mount_staff(app: FastAPI, settings: Settings, service: ChatService) -> None:
     audit = service.conversations
     uploads = Uploads(settings.home, settings.knowledge.max_file_bytes)
     publisher = Publisher(settings, uploads, audit)
-    vain = partial(find_gaps, audit, service.assistant.encoder)
-    page = OperatorPage(uploads, publisher, audit, sessions, vain)
+    page = OperatorPage(
+        uploads, publisher, audit, sessions, lambda: find_gaps(audit, service.assistant.encoder)
+    )
     app.add_middleware(Gate, sessions=sessions, entrance=login_app(passwords, sessions))
     app.include_router(upload_routes(uploads, audit))
     _mount(app, "/desk", build_desk(service, sessions), sessions)
