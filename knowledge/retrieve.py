@@ -185,8 +185,7 @@ class KnowledgeBase:
         candidates = self.candidates(
             query, self.encoder.embed([query])[0], k, mode, language, for_staff, day
         )
-        chunks = self.index().store.chunks
-        return [Passage.of(chunks[c.row], c.score) for c in candidates[:k]]
+        return [Passage.of(c.chunk, c.score) for c in candidates[:k]]
 
     def candidates(
         self,
