@@ -3,8 +3,8 @@
     python -m benchmarks.kills [--kills 100]
 
 Each round changes a fifth of the documents and kills the refresh with SIGKILL. Afterwards the old
-version or the new one must be served whole: every document of one state and none of the other,
-every passage found by its own vector, in a fresh process's eyes, within ten seconds.
+version or the new one must be served whole, within ten seconds: every document of one state and
+none of the other, every passage found by its own vector, and `knowledge check` finds no problem.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
+from knowledge.check import check
 from knowledge.store import Store
 from knowledge.versions import Versions
 
@@ -56,6 +57,9 @@ def refresh(home: Path, source: Path) -> subprocess.Popen[bytes]:
 def served(home: Path) -> tuple[dict[str, str], float]:
     """(texts by document id, seconds until they were all found); raises when one is not."""
     started = time.monotonic()
+    report = check(Versions(home))
+    if report.problems:
+        raise AssertionError("; ".join(report.problems))
     store = Store(Versions(home).current_folder())
     try:
         scopes = store.scopes

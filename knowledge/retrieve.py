@@ -22,7 +22,7 @@ from knowledge.lexical import LexicalIndex
 from knowledge.places import with_countries
 from knowledge.rerank import Candidate, Reranker
 from knowledge.settings import KnowledgeSettings
-from knowledge.store import Store, scope_of
+from knowledge.store import Store
 from knowledge.types import Passage
 from knowledge.vector_index import Scope
 from knowledge.versions import Pointer
@@ -41,18 +41,19 @@ class Index:
     def __init__(self, store: Store, settings: KnowledgeSettings) -> None:
         self.store = store
         self.settings = settings
-        self._rows: dict[Scope, list[int]] = {scope: [] for scope in store.scopes}
-        for row, chunk in enumerate(store.chunks):
-            self._rows[scope_of(chunk)].append(row)
         self.place = {  # row -> (scope, position in the scope's lexical index)
             row: (scope, position)
-            for scope, rows in self._rows.items()
-            for position, row in enumerate(rows)
+            for scope, rows in store.rows.items()
+            for position, row in enumerate(rows.tolist())
         }
-        self.lexical = {scope: LexicalIndex(store.terms(scope)) for scope in self._rows}
+        self.lexical = {scope: LexicalIndex(store.terms(scope)) for scope in store.scopes}
         self._bounded = {  # rows that are not in force for ever
-            scope: [r for r in rows if store.chunks[r].valid_from or store.chunks[r].valid_until]
-            for scope, rows in self._rows.items()
+            scope: [
+                r
+                for r in rows.tolist()
+                if store.chunks[r].valid_from or store.chunks[r].valid_until
+            ]
+            for scope, rows in store.rows.items()
         }
 
         self._out: dict[tuple[Scope, date], int] = {}
@@ -76,12 +77,12 @@ class Index:
     def _scan(self, scope: Scope, vector: Vectors, day: date) -> Ranking:
         """All chunks of a scope that are in force on day: exact, for when the index falls short."""
         cosines = self.store.vectors @ vector
-        return self._in_force([(row, float(cosines[row])) for row in self._rows[scope]], day)
+        return self._in_force([(row, float(cosines[row])) for row in self.store.rows[scope]], day)
 
     def bm25(self, scopes: Iterable[Scope], query: str, count: int, day: date) -> Ranking:
         """Best chunks in force on day, by BM25."""
         found = [
-            (self._rows[s][position], score)
+            (int(self.store.rows[s][position]), score)
             for s in scopes
             for position, score in self.lexical[s].best(
                 query, count + min(self._out_of_force(s, day), _MOST_MORE)

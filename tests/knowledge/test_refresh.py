@@ -131,9 +131,11 @@ def test_chroma_finds_the_nearest_chunk(refresher, tmp_path):
     store = served(refresher)
     (scope,) = store.scopes
     row = store.row_of["b#0"]
-    found = store.nearest(scope, store.vectors[row], 2)
-    assert found[0][0] == row
-    assert found[0][1] == pytest.approx(1.0, abs=1e-4)
+    for nearest in (store.nearest, store.nearest_indexed):
+        found = nearest(scope, store.vectors[row], 2)
+        assert found[0][0] == row
+        assert found[0][1] == pytest.approx(1.0, abs=1e-4)
+        assert len(found) == 2
 
 
 def test_a_refresh_that_changes_nothing_publishes_nothing(refresher, tmp_path, word_lengths):
@@ -173,7 +175,7 @@ def test_the_index_of_a_small_change_is_the_old_one_changed(refresher, tmp_path)
     store = served(refresher)
     (scope,) = store.scopes
     for row in range(len(store.chunks)):
-        (found, cosine), *_ = store.nearest(scope, store.vectors[row], 1)
+        (found, cosine), *_ = store.nearest_indexed(scope, store.vectors[row], 1)
         assert cosine == pytest.approx(1.0, abs=1e-4)
         assert np.allclose(store.vectors[found], store.vectors[row], atol=1e-4)
     assert "d3#0" not in store.row_of
