@@ -248,8 +248,8 @@ def _clear_disk_errors() -> Iterator[None]:
 
 
 def _changes(before: Sequence[Document], after: Sequence[Document]) -> tuple[tuple[str, str], ...]:
-    old = {d.id: d.content_hash for d in before}
-    new = {d.id: d.content_hash for d in after}
+    old = {d.id: d.content for d in before}
+    new = {d.id: d.content for d in after}
     return (
         *(("added", i) for i in new if i not in old),
         *(("changed", i) for i in new if i in old and new[i] != old[i]),

@@ -42,8 +42,10 @@ STOPWORDS = STOPWORDS_EN | STOPWORDS_ZH
 
 def is_cjk(text: str) -> bool:
     """True when at least a third of the letters are Chinese or Japanese characters."""
-    letters = [c for c in text if c.isalpha()]
-    return bool(letters) and sum(bool(_CJK_RUN.match(c)) for c in letters) * 3 >= len(letters)
+    if text.isascii():
+        return False
+    characters = sum(map(len, _CJK_RUN.findall(text)))
+    return characters > 0 and characters * 3 >= sum(map(str.isalpha, text))
 
 
 def split_sentences(text: str) -> list[str]:

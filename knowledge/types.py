@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
@@ -31,11 +30,10 @@ class Document:
     hidden: str = ""  # what the file holds and its readers do not see; never served
 
     @property
-    def content_hash(self) -> str:
-        """Hash of everything a customer could see; the place it was loaded from is left out."""
-        row = document_to_json(self)
-        del row["source"], row["hidden"]
-        return hashlib.sha256(json.dumps(row, sort_keys=True).encode()).hexdigest()
+    def content(self) -> tuple[Any, ...]:
+        """Everything a customer could see; the place it was loaded from is left out."""
+        days = (self.valid_from, self.valid_until)
+        return self.id, self.title, self.text, self.language, self.url, self.audience, *days
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +154,9 @@ class RefreshReport:
     answers: tuple[Any, ...] = ()  # the answers to questions replayed that change
 
 
-def _plain(row: dict[str, Any]) -> dict[str, Any]:
+def _plain(value: Document | Chunk) -> dict[str, Any]:
+    """Fields as JSON values; many times faster than `dataclasses.asdict`, which copies deeply."""
+    row = {name: getattr(value, name) for name in value.__slots__}
     return {k: v.isoformat() if isinstance(v, date) else v for k, v in row.items()}
 
 
@@ -169,12 +169,12 @@ def parse_day(value: Any) -> date | None:
 
 def document_to_json(document: Document) -> dict[str, Any]:
     """Fields as JSON values, days in ISO form."""
-    return _plain(asdict(document))
+    return _plain(document)
 
 
 def chunk_to_json(chunk: Chunk) -> dict[str, Any]:
     """Fields as JSON values, days in ISO form."""
-    return _plain(asdict(chunk))
+    return _plain(chunk)
 
 
 def document_from_json(row: dict[str, Any]) -> Document:
