@@ -36,6 +36,7 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from assistant.errors import StoreError
 from assistant.types import Message, Role
+from knowledge.types import document_of
 
 State = Literal["bot", "waiting", "agent", "closed"]
 
@@ -361,7 +362,7 @@ def _without_documents(
     customer read rested on them)."""
 
     def rests(part: dict[str, Any]) -> bool:
-        return str(part.get("evidence_id") or "").rsplit("#", 1)[0] in documents
+        return document_of(str(part.get("evidence_id") or "")) in documents
 
     trace = reply.get("trace") or {}
     cited = any(map(rests, reply.get("citations") or ()))

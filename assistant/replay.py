@@ -17,9 +17,9 @@ from assistant.conversations import Conversations
 from assistant.errors import AssistantError
 from assistant.settings import Settings
 from assistant.types import Answer, Reply, Utterance
-from knowledge.errors import EmptyKnowledge
 from knowledge.formats import read_text
 from knowledge.pii import Masker
+from knowledge.types import document_of
 from knowledge.versions import Pinned, Versions
 
 _MAX_BYTES = 20_000_000
@@ -96,11 +96,8 @@ def replay(
     questions = questions_of(settings)
     versions = Versions(settings.home)
     versions.folder_of(version)
-    try:
-        current = versions.current()
-    except EmptyKnowledge:
-        return []
-    if not questions or current == version:
+    current = versions.served()
+    if not questions or current in {"", version}:
         return []
     before = _ask(settings, current, questions, lambda n: progress("replay", n, 2 * len(questions)))
     after = _ask(
@@ -136,7 +133,7 @@ def _ask(
 def _answered(reply: Reply) -> Answered:
     """The passages by their documents: a passage's number changes with those before it."""
     cited = reply.outcome.citations if isinstance(reply.outcome, Answer) else ()
-    documents = tuple(dict.fromkeys(c.evidence_id.rsplit("#", 1)[0] for c in cited))
+    documents = tuple(dict.fromkeys(document_of(c.evidence_id) for c in cited))
     return Answered(reply.kind, reply.outcome.text, documents)
 
 

@@ -301,10 +301,8 @@ def encoder(
             log.info("adding words")
             added = added_words(chinese_texts(data, [shops, *(text or ())]), pairs, words)
         trained = _embedded_encoder(settings)
-        asked = [
-            answered_questions(shop, trained)
-            for shop in (*shops_below(shops), *(_DEMO_WEIGHT * demo_shops(DEMO)))
-        ]
+        asked = [answered_questions(shop, trained) for shop in shops_below(shops)]
+        asked += _DEMO_WEIGHT * [answered_questions(shop, trained) for shop in demo_shops(DEMO)]
         train_encoder(out, added, pairs, asked, Recipe(steps=steps), start=start, log=log.info)
         _print({"tokens": len(added.tokens), "steps": steps}, as_json)
 

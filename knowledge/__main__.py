@@ -40,6 +40,7 @@ from knowledge.diff import DocumentChange, compare
 from knowledge.errors import KnowledgeError
 from knowledge.evaluate import JudgedQuery, evaluate
 from knowledge.formats import read_text
+from knowledge.purge import purge as purge_documents
 from knowledge.quarantine import Quarantine
 from knowledge.refresh import Progress as RefreshProgress
 from knowledge.retrieve import MODES, Mode
@@ -51,6 +52,7 @@ Home = Annotated[Path | None, typer.Option(help="Folder that holds all state.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 CUSTOMER_ROLES = frozenset({"customer", "user"})
 _errors = Console(stderr=True)
+_EDIT_SIGNS = {"removed": ("[-", "-]", "red"), "added": ("{+", "+}", "green")}
 
 
 clear_errors = partial(
@@ -234,10 +236,9 @@ def _print_change(change: DocumentChange) -> None:
         typer.echo(f"  {name}: {was or '(none)'} -> {now or '(none)'}")
     for passage in change.passages:
         typer.echo(f"  {passage.kind} {passage.title}")
-        styles = {"removed": ("[-", "-]", "red"), "added": ("{+", "+}", "green")}
         text = ""
         for edit in passage.edits:
-            before, after, colour = styles.get(edit.kind, ("", "", ""))
+            before, after, colour = _EDIT_SIGNS.get(edit.kind, ("", "", ""))
             shown = f"{before}{edit.text}{after}"
             text += typer.style(shown, fg=colour) if colour else shown
         for line in text.splitlines():
@@ -303,8 +304,6 @@ def purge(
     as_json: Json = False,
 ) -> None:
     """Erase withdrawn text from the published version and every earlier one."""
-    from knowledge.purge import purge as purge_documents
-
     with clear_errors():
         settings = settings_of(home)
         report = purge_documents(Versions(settings.home), what)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from knowledge.errors import KnowledgeError
 from knowledge.store import Store, placed
-from knowledge.vector_index import client_of, verify
+from knowledge.vector_index import verify
 from knowledge.versions import Versions
 
 
@@ -46,10 +46,9 @@ def _problems(store: Store) -> Iterator[str]:
     for chunk in store.chunks:
         if chunk.document_id not in known:
             yield f"{chunk.id} belongs to no document"
-    client = client_of(store.folder)
     for scope, wanted in placed(store.chunks, store.vectors).items():
         try:
-            verify(client.get_collection(scope.collection, embedding_function=None), wanted)
+            verify(store.collection(scope), wanted)
         except KnowledgeError as error:
             yield f"{scope.collection}: {error}"
         if len(store.terms(scope)) != len(wanted.ids):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection
 from typing import Any, NamedTuple
 
@@ -35,9 +34,9 @@ class LexicalIndex:
         self._words = held.words
         self._words.sort_indices()
         holding = np.bincount(held.words.indices, minlength=len(held.vocabulary))
-        self._weights: NDArray[np.float64] = np.log(1 + (count - holding + 0.5) / (holding + 0.5))
+        self._weights: NDArray[np.float64] = _rarity(holding, count)
         self._is_word: NDArray[np.bool_] = holding > 0
-        self._rarest = math.log(1 + (count + 0.5) / 0.5)
+        self._rarest = float(_rarity(np.array(0), count))
 
     def best(self, query: str, count: int) -> list[tuple[int, float]]:
         """(position, BM25 score > 0) of the count best texts, best first, earlier ones first."""
@@ -90,11 +89,17 @@ class LexicalIndex:
         return number if number is not None and self._is_word[number] else None
 
 
+def _rarity(holding: NDArray[np.int64], texts: int) -> NDArray[np.float64]:
+    """Inverse document frequency of words that so many of the texts hold."""
+    rarity: NDArray[np.float64] = np.log(1 + (texts - holding + 0.5) / (holding + 0.5))
+    return rarity
+
+
 def _bm25(counts: Any) -> Any:
     """float32 (texts, vocabulary), by column: what each term adds to the score of each text."""
     texts, words = counts.shape
     holding = np.bincount(counts.indices, minlength=words)
-    rarity = np.log(1 + (texts - holding + 0.5) / (holding + 0.5))
+    rarity = _rarity(holding, texts)
     lengths = np.asarray(counts.sum(1)).ravel()
     norm = _K1 * (1 - _B + _B * lengths / max(1e-9, lengths.mean() if texts else 1.0))
     often = counts.data.astype(np.float32)

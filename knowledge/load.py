@@ -85,9 +85,9 @@ class Loader:
                         keep(_record(file, key, found), found)
                 except (ValueError, OSError) as error:
                     rejected.append(Rejection(str(file.path), reason_of(error)))
-                    continue
-                records.append(_record(file, key, found))
-                rejected += _add(unique, found)
+                else:
+                    records.append(_record(file, key, found))
+                    rejected += _add(unique, found)
                 progress(done, len(files))
         return Loaded(_in_usual_language(list(unique.values())), rejected, records)
 

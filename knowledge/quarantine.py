@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from knowledge.errors import SourceError
-from knowledge.types import Chunk, Finding
+from knowledge.types import Chunk, Finding, document_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +38,9 @@ class Quarantine:
         """What the last refresh held back."""
         return [Held(**row) for row in _rows(self._held)]
 
-    def is_allowed(self, chunk: Chunk) -> bool:
-        """Whether an operator has let this text in."""
-        return chunk.embedding_key in {row["key"] for row in _rows(self._allowed)}
+    def allowed(self) -> frozenset[str]:
+        """The keys of the texts that an operator has let in."""
+        return frozenset(row["key"] for row in _rows(self._allowed))
 
     def keep(self, found: Sequence[tuple[Finding, Chunk]]) -> None:
         """Remember what is held back, in the place of what was."""
@@ -68,7 +68,7 @@ class Quarantine:
         """Forget the passages of documents that are purged."""
         for path in (self._held, self._allowed):
             rows = _rows(path)
-            kept = [r for r in rows if r["passage"].rsplit("#", 1)[0] not in documents]
+            kept = [r for r in rows if document_of(r["passage"]) not in documents]
             if len(kept) < len(rows):
                 _write(path, kept)
 

@@ -79,7 +79,8 @@ class Refresher:
             loaded = self._load(paths, reused)
             changes = _changes(before.documents() if before else [], loaded.documents)
             chunks = self._chunks(loaded.documents, reused)
-            blocked = [b for b in inspect_chunks(chunks) if not self.quarantine.is_allowed(b[1])]
+            allowed = self.quarantine.allowed()
+            blocked = [b for b in inspect_chunks(chunks) if b[1].embedding_key not in allowed]
             quarantined = {chunk.id for _, chunk in blocked}
             served = [c for c in chunks if c.id not in quarantined]
             findings = [f for f, _ in blocked] + inspect_documents(loaded.documents, date.today())

@@ -109,8 +109,8 @@ def _index(folder: Path, contents: Contents, before: Store | None, apart: bool) 
 
 def _write_terms(folder: Path, chunks: Sequence[Chunk], before: Store | None) -> None:
     """Write each scope's terms; those of texts that `before` holds are taken over."""
-    for scope in sorted({scope_of(c) for c in chunks}):
-        wanted = [c for c in chunks if scope_of(c) == scope]
+    for scope, rows in rows_by_scope(chunks).items():
+        wanted = [chunks[r] for r in rows]
         held = before.chunks_of(scope) if before else []
         row_of = {c.embedding_key: n for n, c in enumerate(held)}
         kept = [row_of.get(c.embedding_key) for c in wanted]
@@ -119,12 +119,20 @@ def _write_terms(folder: Path, chunks: Sequence[Chunk], before: Store | None) ->
         terms.save(folder / LEXICAL / scope.collection)
 
 
-def placed(chunks: Sequence[Chunk], vectors: NDArray[np.float32]) -> dict[Scope, Placed]:
-    """What each scope's collection holds; vectors has one row a chunk."""
+def rows_by_scope(chunks: Sequence[Chunk]) -> dict[Scope, list[int]]:
+    """The rows of each scope's chunks, in order."""
     rows: dict[Scope, list[int]] = {}
     for row, chunk in enumerate(chunks):
         rows.setdefault(scope_of(chunk), []).append(row)
-    return {s: Placed([chunks[r].id for r in rows[s]], vectors[rows[s]]) for s in sorted(rows)}
+    return dict(sorted(rows.items()))
+
+
+def placed(chunks: Sequence[Chunk], vectors: NDArray[np.float32]) -> dict[Scope, Placed]:
+    """What each scope's collection holds; vectors has one row a chunk."""
+    return {
+        scope: Placed([chunks[r].id for r in rows], vectors[rows])
+        for scope, rows in rows_by_scope(chunks).items()
+    }
 
 
 def read_documents(folder: Path) -> list[Document]:
@@ -149,10 +157,7 @@ class Store:
         self.vectors: NDArray[np.float32] = np.load(folder / VECTORS)
         self.row_of = {chunk.id: row for row, chunk in enumerate(self.chunks)}
         self._documents: list[Document] | None = None
-        rows: dict[Scope, list[int]] = {}
-        for row, chunk in enumerate(self.chunks):
-            rows.setdefault(scope_of(chunk), []).append(row)
-        self.rows = {s: np.array(rows[s]) for s in sorted(rows)}
+        self.rows = {s: np.array(rows) for s, rows in rows_by_scope(self.chunks).items()}
         self.scopes = list(self.rows)
         self._scanned = {
             s: self.vectors[held] for s, held in self.rows.items() if len(held) <= EXACT_UP_TO
@@ -168,7 +173,7 @@ class Store:
 
     def chunks_of(self, scope: Scope) -> list[Chunk]:
         """A scope's chunks, in the order of its terms."""
-        return [c for c in self.chunks if scope_of(c) == scope]
+        return [self.chunks[r] for r in self.rows.get(scope, ())]
 
     def terms(self, scope: Scope) -> Terms:
         """The terms of a scope's chunks; made anew where the version has none of today's kind."""
@@ -197,7 +202,7 @@ class Store:
         self, scope: Scope, vector: NDArray[np.float32], count: int
     ) -> list[tuple[int, float]]:
         """The same by the index, whatever the scope's size."""
-        found = self._collection(scope).query(
+        found = self.collection(scope).query(
             query_embeddings=[vector],
             n_results=min(count, len(self.rows[scope])),
             include=["distances"],
@@ -205,7 +210,7 @@ class Store:
         distances = found["distances"][0]
         return [(self.row_of[i], 1 - d) for i, d in zip(found["ids"][0], distances, strict=True)]
 
-    def _collection(self, scope: Scope) -> Any:
+    def collection(self, scope: Scope) -> Any:
         """A scope's collection; Chroma is opened with the first."""
         if scope not in self._collections:
             self._client = self._client or client_of(self.folder)

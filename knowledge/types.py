@@ -74,6 +74,11 @@ class Chunk:
         )
 
 
+def document_of(passage_id: str) -> str:
+    """The id of the document that a passage is a piece of."""
+    return passage_id.rsplit("#", 1)[0]
+
+
 @dataclass(frozen=True, slots=True)
 class Passage:
     """A chunk returned for a query; `score` is cosine, BM25, fused or reranked, by mode."""

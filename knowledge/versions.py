@@ -79,7 +79,7 @@ class Versions:
 
     def prepared(self) -> list[str]:
         """Names of whole versions that were never published, oldest first."""
-        served = self._served()
+        served = self.served()
         return [n for n in self.complete() if n != served and (self.folder / n / PREPARED).exists()]
 
     def publish(self, name: str) -> None:
@@ -87,7 +87,7 @@ class Versions:
         was prepared from another version than the one that is served."""
         if name not in self.complete():
             raise VersionError(f"there is no complete version {name!r}; see `knowledge versions`")
-        served = self._served()
+        served = self.served()
         mark = self.folder / name / PREPARED
         if name != served and mark.exists() and (basis := mark.read_text()) != served:
             raise VersionError(
@@ -108,12 +108,16 @@ class Versions:
         """Serve nothing."""
         self.pointer.unlink(missing_ok=True)
 
-    def _served(self) -> str:
-        return self.pointer.read_text().strip() if self.pointer.exists() else ""
+    def served(self) -> str:
+        """Name of the published version, or nothing."""
+        try:
+            return self.current()
+        except EmptyKnowledge:
+            return ""
 
     def before(self) -> str:
         """The version published before the current one, or nothing."""
-        current, prepared = self._served(), self.prepared()
+        current, prepared = self.served(), self.prepared()
         return max((v for v in self.complete() if v < current and v not in prepared), default="")
 
     def rollback(self, name: str | None = None) -> str:
@@ -129,7 +133,7 @@ class Versions:
         """Delete all but the newest `keep` published versions and the newest prepared one."""
         prepared = self.prepared()
         published = [n for n in self.complete() if n not in prepared]
-        kept = {*published[-keep:], *prepared[-1:], self._served()}
+        kept = {*published[-keep:], *prepared[-1:], self.served()}
         for name in self.complete():
             if name not in kept:
                 shutil.rmtree(self.folder / name)

@@ -24,7 +24,7 @@ from assistant.conversations import Conversations
 from assistant.settings import Settings
 from assistant.web.uploads import Upload, Uploads
 from knowledge.diff import DocumentChange, compare
-from knowledge.errors import EmptyKnowledge, KnowledgeError
+from knowledge.errors import KnowledgeError
 from knowledge.quarantine import Quarantine
 from knowledge.store import MANIFEST
 from knowledge.versions import Versions
@@ -100,7 +100,7 @@ class Publisher:
 
     def basis(self) -> Basis:
         """What a comparison made now would start from."""
-        return Basis(self._current(), self.uploads.all())
+        return Basis(self.versions.served(), self.uploads.all())
 
     def reviewed(self) -> bool:
         """Whether an operator has seen what publishing would change, and that is something."""
@@ -142,7 +142,7 @@ class Publisher:
         """The versions, newest first."""
         entries = self.audit.audit(_AUDIT_ENTRIES)
         by = {entry["detail"]: entry["who"] for entry in entries if entry["what"] == "publish"}
-        current = self._current()
+        current = self.versions.served()
         waiting = self.versions.prepared()
         names = [n for n in reversed(self.versions.complete()) if n not in waiting]
         return [_version(self._manifest(n), n, by.get(n, ""), n == current) for n in names]
@@ -152,7 +152,7 @@ class Publisher:
 
         In this order an upload takes the place of a document with the same id.
         """
-        earlier = [Path(s) for s in self._manifest(self._current()).get("sources", ())]
+        earlier = [Path(s) for s in self._manifest(self.versions.served()).get("sources", ())]
         folder = self.uploads.folder
         others = [source for source in earlier if source != folder]
         if not self.uploads.all() or any(folder.is_relative_to(source) for source in others):
@@ -192,7 +192,7 @@ class Publisher:
         """What the prepared version has otherwise than the published one, word by word."""
         try:
             after = self.versions.folder_of(str(report.get("version")))
-            current = self._current()
+            current = self.versions.served()
             before = self.versions.folder_of(current) if current else None
             return tuple(compare(before, after))
         except KnowledgeError:
@@ -217,12 +217,6 @@ class Publisher:
             raise RuntimeError(_error_line(errors) or f"ended with code {process.returncode}")
         report: Mapping[str, Any] = json.loads(output)
         return report
-
-    def _current(self) -> str:
-        try:
-            return self.versions.current()
-        except EmptyKnowledge:
-            return ""
 
     def _manifest(self, name: str) -> Mapping[str, Any]:
         """A version's manifest; empty when there is none, or it was pruned just now."""

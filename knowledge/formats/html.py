@@ -11,7 +11,7 @@ from lxml import etree, html
 
 from knowledge.formats.source import Source
 
-_COMMENT = re.compile(r"<!--(.*?)(?:-->|\Z)", re.DOTALL)
+COMMENT = re.compile(r"<!--(.*?)(?:-->|\Z)", re.DOTALL)
 _UNSEEN_STYLE = re.compile(
     r"display\s*:\s*none|visibility\s*:\s*hidden|opacity\s*:\s*0(?:\.0+)?\s*(?:;|$)"
     r"|font-size\s*:\s*[01](?:\.\d+)?(?:px|pt)?\s*(?:;|$)|text-indent\s*:\s*-\d{3,}",
@@ -33,7 +33,7 @@ def from_html(source: Source) -> Iterator[dict[str, Any]]:
         {
             "title": metadata.title if metadata else None,
             "text": text,
-            "url": source.url or _canonical(page),
+            "url": source.url or _address(metadata),
             "hidden": hidden,
         }
     )
@@ -45,7 +45,7 @@ def text_of_html(markup: str) -> tuple[str, str]:
         tree: Any = html.fromstring(markup)
     except (etree.ParserError, etree.XMLSyntaxError) as error:
         raise ValueError(f"is no HTML page: {error}") from error
-    hidden = [text.strip() for text in _COMMENT.findall(markup)]
+    hidden = [hidden_in_markup(markup)]
     for element in [e for e in tree.iter() if isinstance(e.tag, str)]:
         if element.tag in _UNREAD or element.getparent() is None:
             continue
@@ -64,7 +64,7 @@ def text_of_html(markup: str) -> tuple[str, str]:
 
 def hidden_in_markup(text: str) -> str:
     """The comments in markdown, which its readers do not see."""
-    return "\n".join(c.strip() for c in _COMMENT.findall(text) if c.strip())
+    return "\n".join(c.strip() for c in COMMENT.findall(text) if c.strip())
 
 
 def _is_unseen(element: Any) -> bool:
@@ -81,7 +81,7 @@ def _faq_as_headings(tree: Any) -> None:
         element.tag = "div"
 
 
-def _canonical(page: str) -> str:
-    found = trafilatura.extract_metadata(page)
-    url = found.url if found else None
-    return str(url) if url and str(url).startswith(("https://", "http://")) else ""
+def _address(metadata: Any) -> str:
+    """The address that a page names as its own, if it names one."""
+    url = str(metadata.url or "") if metadata else ""
+    return url if url.startswith(("https://", "http://")) else ""

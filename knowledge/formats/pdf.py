@@ -10,7 +10,7 @@ from itertools import groupby
 from math import hypot
 from typing import Any
 
-from knowledge.formats.source import Source
+from knowledge.formats.source import Source, check_size
 from knowledge.formats.table import markdown_table
 from knowledge.segment import is_cjk
 
@@ -58,8 +58,7 @@ def from_pdf(source: Source) -> Iterator[dict[str, Any]]:
     with source.path.open("rb") as file:
         if b"%PDF-" not in file.read(1024):
             raise ValueError("is no PDF; check what it really is")
-    if source.path.stat().st_size > source.max_bytes:
-        raise ValueError(f"larger than {source.max_bytes:,} bytes (knowledge.max_file_bytes)")
+    check_size(source.path.stat().st_size, source.max_bytes)
     from pypdf import PdfReader
     from pypdf.errors import DependencyError, PyPdfError
 

@@ -41,6 +41,11 @@ def fields_of(values: dict[str, Any]) -> dict[str, Any]:
     return fields
 
 
+def row_of(source: Source, fields: dict[str, Any], name: str) -> dict[str, Any]:
+    """The row of a record; its id is `name` where it gives none."""
+    return source.row(fields | {"id": fields["id"] or name})
+
+
 def has_text(names: Iterable[Any]) -> bool:
     """True when one of the names holds a document's text."""
     return bool({str(n).strip().casefold() for n in names} & set(_ALIASES["text"]))
@@ -57,8 +62,7 @@ def from_csv(source: Source) -> Iterator[dict[str, Any]]:
     for number, raw in enumerate(reader, start=1):
         if None in raw or None in raw.values():
             raise ValueError(f"row {number} has not as many cells as the header")
-        fields = fields_of(raw)
-        yield source.row(fields | {"id": fields["id"] or f"{source.name}-{number}"})
+        yield row_of(source, fields_of(raw), f"{source.name}-{number}")
 
 
 def from_jsonl(source: Source) -> Iterator[dict[str, Any]]:
@@ -70,8 +74,7 @@ def from_jsonl(source: Source) -> Iterator[dict[str, Any]]:
             values = json.loads(line)
             if not isinstance(values, dict):
                 raise ValueError("is not a JSON object")
-            fields = fields_of(values)
-            yield source.row(fields | {"id": fields["id"] or f"{source.name}-{number}"})
+            yield row_of(source, fields_of(values), f"{source.name}-{number}")
         except ValueError as error:
             raise ValueError(f"line {number}: {error}") from error
 
@@ -85,8 +88,7 @@ def from_json(source: Source) -> Iterator[dict[str, Any]]:
     number = 0
     for record in _records(values):
         number += 1
-        fields = fields_of(record)
-        yield source.row(fields | {"id": fields["id"] or f"{source.name}-{number}"})
+        yield row_of(source, fields_of(record), f"{source.name}-{number}")
     if not number:
         raise ValueError("holds no record with a `text`, or `question` and `answer`")
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import date, datetime, time
 from typing import Any
 
-from knowledge.formats.records import fields_of, has_text
+from knowledge.formats.records import fields_of, has_text, row_of
 from knowledge.formats.source import Source
 from knowledge.formats.table import markdown_table
 
@@ -52,7 +52,7 @@ def _documents(
         for number, row in enumerate(body, start=1):
             fields = fields_of(dict(zip(header, row, strict=False)))
             if fields["text"]:
-                yield source.row(fields | {"id": fields["id"] or f"{name}-{number}"})
+                yield row_of(source, fields, f"{name}-{number}")
     else:
         text = "\n".join(markdown_table(rows))
         yield source.row({"id": name, "title": title, "text": text, "hidden": hidden})

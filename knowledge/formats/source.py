@@ -53,6 +53,12 @@ def stem_of(path: Path) -> str:
     return name
 
 
+def check_size(size: int, max_bytes: int) -> None:
+    """Raise ValueError when a file of `size` bytes is larger than it may be."""
+    if size > max_bytes:
+        raise ValueError(f"larger than {max_bytes:,} bytes (setting knowledge.max_file_bytes)")
+
+
 def read_bytes(path: Path, max_bytes: int) -> bytes:
     """The bytes of a file, decompressed. Raises ValueError when there are more than max_bytes."""
     with path.open("rb") as file:
@@ -65,8 +71,7 @@ def read_bytes(path: Path, max_bytes: int) -> bytes:
                 raw = reader.read(max_bytes + 1)
         else:
             raw = file.read(max_bytes + 1)
-    if len(raw) > max_bytes:
-        raise ValueError(f"larger than {max_bytes:,} bytes (setting knowledge.max_file_bytes)")
+    check_size(len(raw), max_bytes)
     return raw
 
 
@@ -140,8 +145,7 @@ class Source:
             raise ValueError(
                 f"is encrypted or in an old format; save it without a password as {self.format}"
             )
-        if self.path.stat().st_size > self.max_bytes:
-            raise ValueError(f"larger than {self.max_bytes:,} bytes (knowledge.max_file_bytes)")
+        check_size(self.path.stat().st_size, self.max_bytes)
         if not head.startswith(b"PK"):
             raise ValueError(f"is no {self.format} document; check what it really is")
         archive = zipfile.ZipFile(self.path)

@@ -8,12 +8,11 @@ from typing import Any
 
 import yaml
 
-from knowledge.formats.html import hidden_in_markup
+from knowledge.formats.html import COMMENT, hidden_in_markup
 from knowledge.formats.source import Source
 
 _FRONT_MATTER = re.compile(r"\A---\s*\n(.*?)\n---\s*\n?(.*)\Z", re.DOTALL)
 _FIRST_HEADING = re.compile(r"^#\s+(.+?)\s*#*$", re.MULTILINE)
-_COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 
 
 def markdown(source: Source) -> Iterator[dict[str, Any]]:
@@ -26,7 +25,7 @@ def markdown(source: Source) -> Iterator[dict[str, Any]]:
             raise ValueError("front matter is not a list of `key: value` lines")
         text = match.group(2)
     heading = _FIRST_HEADING.search(text)
-    fields = {"title": heading and heading.group(1), "text": _COMMENT.sub("", text)} | front
+    fields = {"title": heading and heading.group(1), "text": COMMENT.sub("", text)} | front
     yield source.row(fields | {"hidden": hidden_in_markup(text)})
 
 
