@@ -40,7 +40,7 @@ def open_refresher(
     replay: Replay = lambda version: (),
 ) -> Refresher:
     """The refresher for home; `replay` says which answers a new version would change."""
-    encoder = load_encoder(settings.encoder, engines, settings.threads)
+    encoder = load_encoder(settings.encoder, engines, settings.threads, bulk=True)
     limits = Limits(
         settings.max_file_bytes, settings.max_read_seconds, settings.max_read_memory_bytes
     )

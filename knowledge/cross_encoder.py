@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from knowledge.encoder import export_onnx, in_length_order, onnx_session, padded
+from knowledge.engines import export_onnx, in_length_order, onnx_session, padded
 from knowledge.errors import EncoderError
 from knowledge.minilm import (
     ADAPTER,
