@@ -70,6 +70,7 @@ def ask(
 def gaps(
     days: Annotated[int, typer.Option(min=1, help="Look so many days back.")] = 90,
     home: Home = None,
+    drafts: Annotated[Path | None, typer.Option(help="Write a draft of each here.")] = None,
     config: Config = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
@@ -84,8 +85,13 @@ def gaps(
             found = find_gaps(store, encoder, time.time() - 86_400 * days)
         finally:
             store.close()
+        if drafts:
+            drafts.mkdir(parents=True, exist_ok=True)
+            for number, gap in enumerate(found, start=1):
+                (drafts / f"gap-{number:03}.md").write_text(gap.draft, encoding="utf-8")
         if as_json:
-            typer.echo(json.dumps({"gaps": [asdict(g) for g in found]}, ensure_ascii=False))
+            rows = [asdict(g) | {"draft": g.draft} for g in found]
+            typer.echo(json.dumps({"gaps": rows}, ensure_ascii=False))
             return
         for gap in found:
             typer.echo(f"{len(gap.conversations):4}  {gap.title}")

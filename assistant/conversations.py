@@ -13,27 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from sqlalchemy import (
-    Column,
-    ColumnElement,
-    Engine,
-    Float,
-    Index,
-    Integer,
-    MetaData,
-    String,
-    Table,
-    Text,
-    UniqueConstraint,
-    case,
-    create_engine,
-    event,
-    insert,
-    select,
-    update,
-)
+from sqlalchemy import ColumnElement, case, insert, select, update
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
+from assistant import tables
 from assistant.errors import StoreError
 from assistant.types import Message, Role
 from knowledge.types import document_of
@@ -41,53 +24,6 @@ from knowledge.types import document_of
 State = Literal["bot", "waiting", "agent", "closed"]
 
 _WITHDRAWN = "[withdrawn]"
-
-_metadata = MetaData()
-_conversations = Table(
-    "conversations",
-    _metadata,
-    Column("id", String(32), primary_key=True),
-    Column("state", String(8), nullable=False),
-    Column("language", String(8), nullable=False),
-    Column("customer_id", String(64)),
-    Column("agent", String(64)),
-    Column("reason", String(200), nullable=False, default=""),
-    Column("created", Float, nullable=False),
-    Column("updated", Float, nullable=False),
-    Index("by_state", "state", "updated"),
-)
-_messages = Table(
-    "messages",
-    _metadata,
-    Column("id", Integer, primary_key=True),
-    Column("conversation_id", String(32), nullable=False),
-    Column("message_id", String(64), nullable=False),
-    Column("role", String(10), nullable=False),
-    Column("text", Text, nullable=False),
-    Column("reply", Text),
-    Column("created", Float, nullable=False),
-    UniqueConstraint("conversation_id", "message_id", "role"),
-)
-_ratings = Table(
-    "ratings",
-    _metadata,
-    Column("id", Integer, primary_key=True),
-    Column("conversation_id", String(32), nullable=False),
-    Column("message", Integer, nullable=False),
-    Column("helpful", Integer, nullable=False),
-    Column("reason", Text, nullable=False),
-    Column("created", Float, nullable=False),
-    UniqueConstraint("message"),
-)
-_audit = Table(
-    "audit",
-    _metadata,
-    Column("id", Integer, primary_key=True),
-    Column("who", String(64), nullable=False),
-    Column("what", String(64), nullable=False),
-    Column("detail", Text, nullable=False),
-    Column("created", Float, nullable=False),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +56,10 @@ class Conversations:
     """The conversation store. Every method is one short transaction. Raises StoreError."""
 
     def __init__(self, url: str) -> None:
-        self._engine = _open(url)
+        self._engine = tables.open_engine(url)
         self._readers = self._engine.execution_options(reads=True)
         try:
-            _metadata.create_all(self._engine)
+            tables.metadata.create_all(self._engine)
         except SQLAlchemyError as error:
             raise StoreError(f"the conversation store {url} cannot be opened: {error}") from error
 
@@ -141,13 +77,13 @@ class Conversations:
         )
         with self._engine.begin() as connection:
             values = {name: getattr(row, name) for name in Conversation.__slots__}
-            connection.execute(insert(_conversations).values(**values))
+            connection.execute(insert(tables.conversations).values(**values))
         return row
 
     def get(self, conversation_id: str) -> Conversation | None:
         """The conversation, or None when there is none with this id."""
         with self._readers.connect() as connection:
-            query = select(_conversations).where(_conversations.c.id == conversation_id)
+            query = select(tables.conversations).where(tables.conversations.c.id == conversation_id)
             row = connection.execute(query).mappings().first()
         return Conversation(**row) if row else None
 
@@ -155,10 +91,10 @@ class Conversations:
         self, states: Sequence[State] = ("waiting", "agent", "bot"), limit: int = 200
     ) -> list[Conversation]:
         """The first conversations in these states, those waiting longest first."""
-        columns = _conversations.c
+        columns = tables.conversations.c
         rank = case({"waiting": 0, "agent": 1, "bot": 2}, value=columns.state, else_=3)
         query = (
-            select(_conversations)
+            select(tables.conversations)
             .where(columns.state.in_(states))
             .order_by(rank, columns.updated)
             .limit(limit)
@@ -182,9 +118,9 @@ class Conversations:
         """
         values = {"state": state, "agent": agent, "updated": time.time()}
         change = (
-            update(_conversations)
-            .where(_conversations.c.id == conversation_id)
-            .where(_conversations.c.state.in_(only_from))
+            update(tables.conversations)
+            .where(tables.conversations.c.id == conversation_id)
+            .where(tables.conversations.c.state.in_(only_from))
             .values(values if reason is None else values | {"reason": reason})
         )
         with self._engine.begin() as connection:
@@ -209,11 +145,15 @@ class Conversations:
             "created": now,
         }
         touch = (
-            update(_conversations).where(_conversations.c.id == conversation_id).values(updated=now)
+            update(tables.conversations)
+            .where(tables.conversations.c.id == conversation_id)
+            .values(updated=now)
         )
         try:
             with self._engine.begin() as connection:
-                key = connection.execute(insert(_messages).values(**values)).inserted_primary_key
+                key = connection.execute(
+                    insert(tables.messages).values(**values)
+                ).inserted_primary_key
                 connection.execute(touch)
         except IntegrityError:
             stored = self.find(conversation_id, message_id, role)
@@ -224,7 +164,7 @@ class Conversations:
 
     def find(self, conversation_id: str, message_id: str, role: Role) -> StoredMessage | None:
         """The message with this client id and role, if stored."""
-        columns = _messages.c
+        columns = tables.messages.c
         found = self._select(
             columns.conversation_id == conversation_id,
             columns.message_id == message_id,
@@ -234,11 +174,11 @@ class Conversations:
 
     def messages(self, conversation_id: str, after: int = 0) -> list[StoredMessage]:
         """Messages in order; with `after` only those with a larger id."""
-        columns = _messages.c
+        columns = tables.messages.c
         return self._select(columns.conversation_id == conversation_id, columns.id > after)
 
     def _select(self, *conditions: ColumnElement[bool]) -> list[StoredMessage]:
-        columns = _messages.c
+        columns = tables.messages.c
         query = (
             select(
                 columns.id,
@@ -262,7 +202,7 @@ class Conversations:
         self, since: float = 0.0, limit: int = 5000
     ) -> Iterator[tuple[str, list[StoredMessage]]]:
         """(id, messages) of the conversations that changed since then, the latest first."""
-        columns = _conversations.c
+        columns = tables.conversations.c
         query = (
             select(columns.id)
             .where(columns.updated >= since)
@@ -276,7 +216,7 @@ class Conversations:
 
     def recent_questions(self, count: int) -> list[str]:
         """What customers last asked, follow-ups completed from what came before; newest first."""
-        columns = _messages.c
+        columns = tables.messages.c
         query = (
             select(columns.reply)
             .where(columns.role == "assistant", columns.reply.is_not(None))
@@ -297,7 +237,7 @@ class Conversations:
 
         The reply keeps its outcome and its place. On SQLite the freed pages are overwritten.
         """
-        columns = _messages.c
+        columns = tables.messages.c
         changed = 0
         with self._engine.begin() as connection:
             rows = connection.execute(
@@ -311,7 +251,9 @@ class Conversations:
                 values = {"reply": json.dumps(reply, ensure_ascii=False)}
                 if cited:
                     values["text"] = _WITHDRAWN
-                connection.execute(update(_messages).where(columns.id == key).values(**values))
+                connection.execute(
+                    update(tables.messages).where(columns.id == key).values(**values)
+                )
         if changed and self._engine.dialect.name == "sqlite":
             raw = self._engine.raw_connection()  # outside any transaction
             try:
@@ -324,17 +266,19 @@ class Conversations:
     def rate(self, conversation_id: str, message: int, helpful: bool, reason: str = "") -> None:
         """Keep a customer's verdict on a reply; a second one replaces the first."""
         values = {"helpful": int(helpful), "reason": reason, "created": time.time()}
-        change = update(_ratings).where(_ratings.c.message == message).values(**values)
-        new = insert(_ratings).values(conversation_id=conversation_id, message=message, **values)
+        change = update(tables.ratings).where(tables.ratings.c.message == message).values(**values)
+        new = insert(tables.ratings).values(
+            conversation_id=conversation_id, message=message, **values
+        )
         with self._engine.begin() as connection:
             if connection.execute(change).rowcount == 0:
                 connection.execute(new)
 
     def ratings(self, conversation_id: str = "") -> list[dict[str, Any]]:
         """Verdicts, newest first: of one conversation, or all."""
-        query = select(_ratings).order_by(_ratings.c.id.desc())
+        query = select(tables.ratings).order_by(tables.ratings.c.id.desc())
         if conversation_id:
-            query = query.where(_ratings.c.conversation_id == conversation_id)
+            query = query.where(tables.ratings.c.conversation_id == conversation_id)
         with self._readers.connect() as connection:
             return [dict(row) for row in connection.execute(query).mappings()]
 
@@ -342,12 +286,12 @@ class Conversations:
         """Append to the audit log."""
         values = {"who": who, "what": what, "detail": detail, "created": time.time()}
         with self._engine.begin() as connection:
-            connection.execute(insert(_audit).values(**values))
+            connection.execute(insert(tables.audit).values(**values))
 
     def audit(self, limit: int = 100) -> list[dict[str, Any]]:
         """The newest entries of the audit log."""
         with self._readers.connect() as connection:
-            query = select(_audit).order_by(_audit.c.id.desc()).limit(limit)
+            query = select(tables.audit).order_by(tables.audit.c.id.desc()).limit(limit)
             return [dict(row) for row in connection.execute(query).mappings()]
 
     def close(self) -> None:
@@ -374,23 +318,3 @@ def _without_documents(
     if cited:
         reply |= {"reply": _WITHDRAWN, "citations": [], "sentences": []}
     return reply, cited
-
-
-def _open(url: str) -> Engine:
-    engine = create_engine(url)
-    if engine.dialect.name == "sqlite":
-
-        @event.listens_for(engine, "connect")
-        def _pragmas(connection: Any, _record: Any) -> None:
-            connection.isolation_level = None
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA busy_timeout=10000")
-            connection.execute("PRAGMA synchronous=FULL")
-
-        @event.listens_for(engine, "begin")
-        def _begin(connection: Any) -> None:
-            # busy_timeout does not cover a read that turns into a write, so writers say so at once.
-            reads = connection.get_execution_options().get("reads")
-            connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
-
-    return engine

@@ -9,8 +9,10 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 from assistant import phrases
+from assistant.disputes import dispute_of, lead_in, with_both_sides
 from assistant.errors import GenerationError
 from assistant.followup import resolve
 from assistant.generation import Generator, QuotingComposer
@@ -142,9 +144,24 @@ class Assistant:
         for generator in dict.fromkeys((self.generator, self.composer)):
             answer = self._draft(generator, question, usable, watch, dropped)
             if answer:
-                return answer, tuple(dropped)
+                return self._both_sides(answer, question, usable, watch), tuple(dropped)
         text = phrases.say("unsupported", question.language)
         return Handoff(text, "grounding:unsupported"), tuple(dropped)
+
+    def _both_sides(
+        self, answer: Answer, question: Question, evidence: Sequence[Evidence], watch: Watch
+    ) -> Answer:
+        """The answer; where another passage contradicts it, with that passage's words."""
+        dispute = dispute_of(answer, evidence)
+        if dispute is None:
+            return answer
+        both = with_both_sides(answer, dispute, question.language)
+        joint = f"\n\n{lead_in(dispute, question.language)}\n"
+        for sentence in both.sentences[len(answer.sentences) :]:
+            watch.listen(SentenceReady(sentence, joint))
+            joint = "\n"
+        others = [e for e in evidence if e.id != dispute.other.id]
+        return replace(both, citations=_citations(both.sentences, [*others, dispute.other]))
 
     def _draft(
         self,

@@ -6,7 +6,6 @@ golden questions and the most recent real ones.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from assistant.conversations import Conversations
 from assistant.errors import AssistantError
 from assistant.settings import Settings
 from assistant.types import Answer, Reply, Utterance
-from knowledge.formats import read_text
+from knowledge.formats import read_json_lines
 from knowledge.pii import Masker
 from knowledge.types import document_of
 from knowledge.versions import Pinned, Versions
@@ -62,12 +61,11 @@ def golden_questions(path: Path) -> list[ReplayQuestion]:
     Raises AssistantError when it is none.
     """
     try:
-        rows = [json.loads(x) for x in read_text(path, _MAX_BYTES).split("\n") if x.strip()]
         return [
             ReplayQuestion(r["text"], tuple(r.get("relevant") or ()), r.get("answerable"))
-            for r in rows
+            for r in read_json_lines(path, _MAX_BYTES)
         ]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise AssistantError(f"{path} is not JSON Lines of {{text, relevant}}: {error}") from error
 
 

@@ -9,7 +9,17 @@ from typing import Protocol
 from assistant import phrases
 from assistant.intent import OUT_OF_SCOPE
 from assistant.settings import Settings
-from assistant.types import Answer, Clarify, Evidence, Handoff, Intent, Outcome, Question, Refuse
+from assistant.types import (
+    Answer,
+    Clarify,
+    Dispute,
+    Evidence,
+    Handoff,
+    Intent,
+    Outcome,
+    Question,
+    Refuse,
+)
 from knowledge.encoder import Vectors
 from knowledge.rerank import Candidate
 from knowledge.retrieve import KnowledgeBase
@@ -74,7 +84,11 @@ class KnowledgeSkill:
     def _evidence(self, candidate: Candidate) -> Evidence:
         passage = Passage.of(candidate.chunk, candidate.score)
         quote = widen(candidate.quote, candidate.chunk.text, self.settings.max_quote_words)
-        return Evidence.of_passage(passage, quote, candidate.relevance)
+        disputes = tuple(
+            Dispute(c.quote, Evidence.of_passage(Passage.of(c.other, 0.0), c.other_quote, 0.0))
+            for c in self.knowledge.contradictions(candidate.chunk.id)
+        )
+        return Evidence.of_passage(passage, quote, candidate.relevance, disputes)
 
 
 def widen(window: str, text: str, max_words: int) -> str:

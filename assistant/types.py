@@ -74,9 +74,12 @@ class Evidence:
     url: str = ""
     valid_from: date | None = None
     valid_until: date | None = None
+    disputes: tuple[Dispute, ...] = ()
 
     @classmethod
-    def of_passage(cls, passage: Passage, quote: str, relevance: float) -> Evidence:
+    def of_passage(
+        cls, passage: Passage, quote: str, relevance: float, disputes: tuple[Dispute, ...] = ()
+    ) -> Evidence:
         """Evidence that rests on a passage of the knowledge base."""
         return cls(
             id=passage.id,
@@ -90,7 +93,17 @@ class Evidence:
             url=passage.url,
             valid_from=passage.valid_from,
             valid_until=passage.valid_until,
+            disputes=disputes,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Dispute:
+    """A statement (`quote`) of a piece of evidence that another piece contradicts, with the words
+    (its `quote`) that do."""
+
+    quote: str
+    other: Evidence
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,57 +9,41 @@ Results go to stdout (`--json`: one JSON object and nothing else), logs to stder
 
 from __future__ import annotations
 
-import json
 import logging
-import random
 import sys
 import time
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from assistant.errors import AssistantError
-from assistant.settings import Settings, load_settings
-from finetune.errors import DataError, FinetuneError
+from finetune.command_line import (
+    DEFAULT_HOME,
+    REPLIES,
+    SHOPS,
+    UNSEEN_SHOPS,
+    Base,
+    Data,
+    Home,
+    Json,
+    Resume,
+    clear_errors,
+    configured_encoder,
+    show,
+)
+from finetune.errors import FinetuneError
+from finetune.reader_commands import readers
 from finetune.registry import Registry
 from finetune.settings import RECIPES, AdapterRecipe, BaseRecipe, InstructRecipe, load_recipe
-from knowledge.command_line import one_line_errors
-from knowledge.encoder import Encoder, load_encoder
-from knowledge.errors import KnowledgeError
 
-log = logging.getLogger("finetune")
 app = typer.Typer(
     help="Train the assistant's models on a shop's own support dialogues.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
 
-SHOPS = Path(__file__).parent / "shops"
-UNSEEN_SHOPS = Path(__file__).parent / "unseen_shops"
-REPLIES = Path(__file__).parent / "replies"
-DEMO = Path(__file__).parents[1] / "assistant" / "demo" / "shop"
-_DEMO_WEIGHT = 3  # the demo shop's questions count this often
 STARTER = Path(__file__).parents[1] / "assistant" / "weights" / "starter"
-
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
-Home = Annotated[Path, typer.Option(envvar="FRONTDESK_HOME", help="Folder that holds all state.")]
-Base = Annotated[str, typer.Option(help="Folder or hub id of the base model.")]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")]
-Data = Annotated[Path, typer.Option(help="Folder made by `prepare`.")]
-clear_errors = partial(one_line_errors, FinetuneError, KnowledgeError, AssistantError)
-DEFAULT_HOME = Path(".frontdesk")
-
-
-def _print(result: dict[str, Any], as_json: bool) -> None:
-    if as_json:
-        print(json.dumps(result, ensure_ascii=False))
-        return
-    for key, value in result.items():
-        text = json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else value
-        print(f"{key}: {text}")
 
 
 @app.callback()
@@ -95,7 +79,7 @@ def prepare(
         lookup = DocumentPassages.load(passages, detector).lookup if passages else None
         report = run_prepare(sources, out, detector, lookup)
         seconds = round(time.monotonic() - started, 1)
-        _print({"out": str(out), **asdict(report), "seconds": seconds}, as_json)
+        show({"out": str(out), **asdict(report), "seconds": seconds}, as_json)
 
 
 @app.command()
@@ -119,7 +103,7 @@ def pretrain(
     with clear_errors():
         settings = load_recipe(recipe, BaseRecipe)
         report = run_pretrain(data or [home / "training"], out, settings, resume, tokenizer)
-        _print({"out": str(out), **asdict(report)}, as_json)
+        show({"out": str(out), **asdict(report)}, as_json)
 
 
 @app.command()
@@ -143,14 +127,14 @@ def instruct(
     with clear_errors():
         settings = load_recipe(recipe, InstructRecipe)
         check(base, out)
-        encoder = _encoder(home)
+        encoder = configured_encoder(home)
         sources = Sources(tuple(shops_below(SHOPS)), REPLIES, tuple(grounded or ()))
         unseen = Sources(tuple(shops_below(UNSEEN_SHOPS)), REPLIES)
         held_out = lesson(unseen, encoder, InstructRecipe(copies=1))
         report = run_instruct(
             base, lesson(sources, encoder, settings), held_out, out, settings, resume
         )
-        _print({"out": str(out), **asdict(report)}, as_json)
+        show({"out": str(out), **asdict(report)}, as_json)
 
 
 @app.command()
@@ -176,7 +160,7 @@ def train(
             raise FinetuneError(f"{recipe} is for {settings.method}, but --method says {method}")
         manifest = train_adapter(data, out, base, settings, resume)
         summary = {"base": manifest.base, "method": manifest.method, **manifest.training}
-        _print({"out": str(out), **summary, "adapter_sha256": manifest.adapter_sha256}, as_json)
+        show({"out": str(out), **summary, "adapter_sha256": manifest.adapter_sha256}, as_json)
 
 
 @app.command()
@@ -193,7 +177,7 @@ def evaluate(
 
     with clear_errors():
         scores = run_evaluate(data, base, adapter, supported_by_words, limit)
-        _print(asdict(scores), as_json)
+        show(asdict(scores), as_json)
 
 
 @app.command()
@@ -212,7 +196,7 @@ def adapters(home: Home = DEFAULT_HOME, as_json: Json = False) -> None:
             }
             for name, m in registry.list().items()
         ]
-        _print({"current": current.name if current else None, "adapters": listed}, as_json)
+        show({"current": current.name if current else None, "adapters": listed}, as_json)
 
 
 @app.command()
@@ -223,163 +207,17 @@ def promote(
 ) -> None:
     """Serve an adapter, if it beats its base on the held-out dialogues."""
     with clear_errors():
-        _print({"current": Registry(home).promote(adapter)}, as_json)
+        show({"current": Registry(home).promote(adapter)}, as_json)
 
 
 @app.command()
 def rollback(home: Home = DEFAULT_HOME, as_json: Json = False) -> None:
     """Serve the adapter promoted before, or the bare base."""
     with clear_errors():
-        _print({"current": Registry(home).rollback()}, as_json)
+        show({"current": Registry(home).rollback()}, as_json)
 
 
-@app.command()
-def intents(
-    train_file: Annotated[Path, typer.Argument(help="JSON Lines of {text, intent}.")],
-    out: Annotated[Path, typer.Option(help="Folder for the classifier.")],
-    home: Home = DEFAULT_HOME,
-    as_json: Json = False,
-) -> None:
-    """Train the router's classifier."""
-    from finetune.intents import read_utterances, train_intents
-
-    with clear_errors():
-        encoder = _encoder(home)
-        texts, labels = read_utterances(train_file)
-        classifier = train_intents(texts, labels, encoder)
-        classifier.save(out)
-        result = {"n": len(texts), "intents": len(classifier.labels)}
-        _print(result | {"temperature": round(classifier.temperature, 4)}, as_json)
-
-
-@app.command("evaluate-intents")
-def evaluate_intents_command(
-    classifier_folder: Annotated[Path, typer.Argument(help="Folder made by `intents`.")],
-    test_file: Annotated[Path, typer.Argument(help="JSON Lines of {text, intent}.")],
-    home: Home = DEFAULT_HOME,
-    as_json: Json = False,
-) -> None:
-    """Measure a classifier on labelled utterances."""
-    from finetune.intents import evaluate_intents, read_utterances
-    from knowledge.classify import TextClassifier
-
-    with clear_errors():
-        classifier = TextClassifier.load(classifier_folder)
-        texts, labels = read_utterances(test_file)
-        _print(evaluate_intents(classifier, texts, labels, _encoder(home)), as_json)
-
-
-@app.command()
-def encoder(
-    out: Annotated[Path, typer.Option(help="Folder for the adapter and the added words.")],
-    shops: Annotated[Path, typer.Option(help="Shops to learn questions from.")] = SHOPS,
-    text: Annotated[list[Path] | None, typer.Option(help="More texts whose words count.")] = None,
-    words: Annotated[int, typer.Option(min=1, help="Words to add, beside characters.")] = 9000,
-    steps: Annotated[int, typer.Option(min=1)] = 480,
-    start: Annotated[Path | None, typer.Option(help="Train this one's adapter further.")] = None,
-    home: Home = DEFAULT_HOME,
-    as_json: Json = False,
-) -> None:
-    """Teach the encoder Chinese and shops' questions; public sets are found in FRONTDESK_DATA."""
-    from finetune.encoder import (
-        Recipe,
-        added_words,
-        answered_questions,
-        train_encoder,
-        words_of,
-    )
-    from finetune.encoder_data import chinese_texts, parallel_pairs
-    from finetune.reranker_data import demo_shops, shops_below
-
-    with clear_errors():
-        settings = load_settings(home=home)
-        data = _public_data(settings)
-        pairs = parallel_pairs(data, random.Random(Recipe.seed))
-        if start:
-            added = words_of(start)
-        else:
-            log.info("adding words")
-            added = added_words(chinese_texts(data, [shops, *(text or ())]), pairs, words)
-        trained = _embedded_encoder(settings)
-        asked = [answered_questions(shop, trained) for shop in shops_below(shops)]
-        asked += _DEMO_WEIGHT * [answered_questions(shop, trained) for shop in demo_shops(DEMO)]
-        train_encoder(out, added, pairs, asked, Recipe(steps=steps), start=start, log=log.info)
-        _print({"tokens": len(added.tokens), "steps": steps}, as_json)
-
-
-@app.command()
-def reranker(
-    out: Annotated[Path, typer.Option(help="Folder for the adapter and its calibration.")],
-    shops: Annotated[Path, typer.Option(help="Shops to train on.")] = SHOPS,
-    unseen: Annotated[Path, typer.Option(help="Shops to calibrate on.")] = UNSEEN_SHOPS,
-    start: Annotated[Path | None, typer.Option(help="Adapter to go on from.")] = None,
-    epochs: Annotated[int, typer.Option(min=1)] = 2,
-    pairs: Annotated[int | None, typer.Option(min=1, help="Most pairs an epoch.")] = None,
-    home: Home = DEFAULT_HOME,
-    as_json: Json = False,
-) -> None:
-    """Train and calibrate the reranker; public sets are found in FRONTDESK_DATA."""
-    from finetune.calibrate import calibrate
-    from finetune.reranker import train_reranker
-    from finetune.reranker_data import Material, demo_shops, shops_below
-
-    with clear_errors():
-        settings = load_settings(home=home)
-        trained = _embedded_encoder(settings)
-        material = Material(
-            shops=(*shops_below(shops), *(_DEMO_WEIGHT * demo_shops(DEMO))),
-            unseen=tuple(shops_below(unseen)),
-        )
-        scores = train_reranker(
-            out,
-            material,
-            trained,
-            settings.data,
-            start=start,
-            epochs=epochs,
-            most=pairs,
-            log=log.info,
-        )
-        log.info("calibrating")
-        thresholds = calibrate(out, material.unseen, trained, settings.engines, settings.knowledge)
-        _print(scores | {"thresholds": thresholds}, as_json)
-
-
-@app.command("calibrate-reranker")
-def calibrate_reranker(
-    folder: Annotated[Path, typer.Argument(help="Folder made by `reranker`.")],
-    unseen: Annotated[Path, typer.Option(help="Shops to calibrate on.")] = UNSEEN_SHOPS,
-    home: Home = DEFAULT_HOME,
-    as_json: Json = False,
-) -> None:
-    """Fit a reranker's probabilities anew, and show what each answer threshold would give."""
-    from finetune.calibrate import calibrate
-    from finetune.reranker_data import shops_below
-
-    with clear_errors():
-        settings = load_settings(home=home)
-        trained = _embedded_encoder(settings)
-        thresholds = calibrate(
-            folder, shops_below(unseen), trained, settings.engines, settings.knowledge
-        )
-        _print(thresholds, as_json)
-
-
-def _public_data(settings: Settings) -> Path:
-    if settings.data is None:
-        raise DataError("set FRONTDESK_DATA to the folder of the public sets")
-    return settings.data
-
-
-def _embedded_encoder(settings: Settings) -> Encoder:
-    """The one whose words the reader reads, whatever the settings say."""
-    return load_encoder(None, settings.engines, settings.knowledge.threads)
-
-
-def _encoder(home: Path) -> Encoder:
-    settings = load_settings(home=home)
-    return load_encoder(settings.knowledge.encoder, settings.engines, settings.knowledge.threads)
-
+app.add_typer(readers)
 
 if __name__ == "__main__":
     app()

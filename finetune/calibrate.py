@@ -23,6 +23,7 @@ from scipy.optimize import minimize
 from finetune.reranker_data import Shop, ShopQuestion, answers, require_both_kinds
 from knowledge.cross_encoder import CrossEncoder
 from knowledge.encoder import Encoder
+from knowledge.inspection.inspector import Uninspected
 from knowledge.language import Detector
 from knowledge.load import Loader
 from knowledge.places import with_countries
@@ -69,7 +70,7 @@ def shop_knowledge(
         rows = [{"id": i, "title": title, "text": text} for i, title, text in shop.passages]
         corpus.write_text("\n".join(json.dumps(row) for row in rows))
         versions = Versions(Path(folder) / "home")
-        Refresher(versions, Loader(detector), encoder, settings).refresh([corpus])
+        Refresher(versions, Loader(detector), encoder, Uninspected(), settings).refresh([corpus])
         yield KnowledgeBase(versions, encoder, detector, Unread(), settings)
 
 

@@ -6,7 +6,6 @@ no labelled row is lost to calibration.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +21,7 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from finetune.errors import DataError
 from knowledge.classify import TextClassifier, feature_rows
 from knowledge.encoder import Encoder
-from knowledge.formats import read_text
+from knowledge.formats import read_json_lines
 
 _FOLDS = 4
 _REGULARISATION = 12.0  # C of scikit-learn; chosen by cross-validation on the demo utterances
@@ -33,7 +32,7 @@ OUT_OF_SCOPE = "out_of_scope"
 def read_utterances(path: Path) -> tuple[list[str], list[str]]:
     """Texts and intents of a JSON Lines file; `oos` is read as out_of_scope. Raises DataError."""
     try:
-        rows = [json.loads(r) for r in read_text(path, _MAX_BYTES).split("\n") if r.strip()]
+        rows = list(read_json_lines(path, _MAX_BYTES))
         texts = [str(row["text"]) for row in rows]
         intents = [OUT_OF_SCOPE if row["intent"] == "oos" else str(row["intent"]) for row in rows]
     except (OSError, ValueError, KeyError, TypeError) as error:

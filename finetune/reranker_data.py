@@ -12,7 +12,6 @@ README). The shops in `finetune/shops` were written for this project.
 
 from __future__ import annotations
 
-import json
 import random
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -27,7 +26,7 @@ import numpy as np
 from finetune.errors import DataError
 from knowledge.chunk import chunk_document, length_in_words
 from knowledge.encoder import Encoder
-from knowledge.formats import read_text
+from knowledge.formats import read_json_lines
 from knowledge.language import Detector
 from knowledge.load import Loader
 from knowledge.places import with_countries
@@ -61,9 +60,7 @@ class Pair:
 def read_records(path: Path) -> Iterator[dict[str, Any]]:
     """Rows of a JSON Lines file, plain, gzip or zstd. Raises DataError when it is none."""
     try:
-        for line in read_text(path, _MAX_BYTES).split("\n"):
-            if line.strip():
-                yield json.loads(line)
+        yield from read_json_lines(path, _MAX_BYTES)
     except (OSError, EOFError, ValueError) as error:
         raise DataError(f"{path} is not JSON Lines: {error}") from error
 

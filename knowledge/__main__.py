@@ -3,28 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.text import Text
 
 from assistant.build import build_knowledge
 from assistant.conversations import Conversations
@@ -36,23 +21,22 @@ from assistant.types import Message
 from knowledge.build import open_knowledge, open_refresher
 from knowledge.check import check
 from knowledge.command_line import one_line_errors
-from knowledge.diff import DocumentChange, compare
+from knowledge.diff import compare
 from knowledge.errors import KnowledgeError
 from knowledge.evaluate import JudgedQuery, evaluate
-from knowledge.formats import read_text
+from knowledge.formats import read_json_lines
+from knowledge.inspection.inspector import Uninspected
 from knowledge.purge import purge as purge_documents
 from knowledge.quarantine import Quarantine
-from knowledge.refresh import Progress as RefreshProgress
 from knowledge.retrieve import MODES, Mode
-from knowledge.types import Passage, RefreshReport
+from knowledge.terminal import print_change, print_report, progress_bar
+from knowledge.types import Passage
 from knowledge.versions import Versions
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 Home = Annotated[Path | None, typer.Option(help="Folder that holds all state.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 CUSTOMER_ROLES = frozenset({"customer", "user"})
-_errors = Console(stderr=True)
-_EDIT_SIGNS = {"removed": ("[-", "-]", "red"), "added": ("{+", "+}", "green")}
 
 
 clear_errors = partial(
@@ -66,36 +50,6 @@ clear_errors = partial(
 def settings_of(home: Path | None) -> Settings:
     """Settings with the home given as a flag."""
     return load_settings(home=home)
-
-
-class _Rate(ProgressColumn):
-    """How many are done a second."""
-
-    def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
-        return Text(f"{speed:,.0f}/s" if speed else "")
-
-
-@contextmanager
-def progress_bar() -> Iterator[RefreshProgress]:
-    """A bar on stderr for each stage, with its rate and the time left; off a terminal a line for
-    each stage that has ended."""
-    columns = (
-        TextColumn("{task.description:7}"), BarColumn(), MofNCompleteColumn(), _Rate(),
-        TimeRemainingColumn(),
-    )  # fmt: skip
-    terminal = sys.stderr.isatty()
-    with Progress(*columns, console=_errors, disable=not terminal) as bars:
-        tasks: dict[str, TaskID] = {}
-
-        def show(stage: str, done: int, total: int) -> None:
-            if stage not in tasks:
-                tasks[stage] = bars.add_task(stage, total=total)
-            bars.update(tasks[stage], completed=done, total=total)
-            if done == total and not terminal:
-                _errors.print(f"{stage} {done} of {total}", highlight=False)
-
-        yield show
 
 
 def emit(value: Any) -> None:
@@ -130,30 +84,10 @@ def refresh(
         if as_json:
             emit(asdict(report))
         else:
-            _print_report(report)
-        if strict and not (dry_run or prepare) and not report.published:
+            print_report(report)
+        if not (dry_run or prepare) and not report.published:
             typer.echo("error: not published, see the findings and rejections", err=True)
             raise typer.Exit(1)
-
-
-def _print_report(report: RefreshReport) -> None:
-    state = "published" if report.published else "not published"
-    typer.echo(
-        f"{report.version or 'new version'} {state}: "
-        f"{report.added} added, {report.changed} changed, "
-        f"{report.removed} removed, {report.unchanged} unchanged documents; "
-        f"{report.passages} passages; {report.seconds:.1f} s"
-    )
-    for rejection in report.rejected:
-        typer.echo(f"  rejected {rejection.source}: {rejection.reason}")
-    for finding in report.findings:
-        typer.echo(f"  {finding.severity} {finding.kind}: {finding.detail}")
-    for answer in report.answers:
-        verdict = f" ({answer['verdict']})" if answer["verdict"] else ""
-        typer.echo(f"  another answer{verdict}: {answer['question']}")
-        for when in ("before", "after"):
-            cites = ", ".join(answer[when]["cites"]) or answer[when]["outcome"]
-            typer.echo(f"    {when} [{cites}] {' '.join(answer[when]['text'].split())[:160]}")
 
 
 @app.command()
@@ -225,24 +159,8 @@ def diff(
             emit({"before": before, "after": after, "documents": [asdict(c) for c in changes]})
             return
         for change in changes:
-            _print_change(change)
+            print_change(change)
         typer.echo(f"{len(changes)} documents differ")
-
-
-def _print_change(change: DocumentChange) -> None:
-    """Removed words in red and struck out, added ones in green; signs too, where colour is lost."""
-    typer.echo(f"{change.kind} {change.id}: {change.title}")
-    for name, was, now in change.fields:
-        typer.echo(f"  {name}: {was or '(none)'} -> {now or '(none)'}")
-    for passage in change.passages:
-        typer.echo(f"  {passage.kind} {passage.title}")
-        text = ""
-        for edit in passage.edits:
-            before, after, colour = _EDIT_SIGNS.get(edit.kind, ("", "", ""))
-            shown = f"{before}{edit.text}{after}"
-            text += typer.style(shown, fg=colour) if colour else shown
-        for line in text.splitlines():
-            typer.echo(f"    {line}")
 
 
 @app.command()
@@ -349,7 +267,9 @@ def evaluate_command(
         settings = load_settings()
         judged = _read_queries(queries, settings.knowledge.max_file_bytes)
         home = Path(folder)
-        refresher = open_refresher(home, settings.engines, settings.knowledge, show)
+        refresher = open_refresher(
+            home, settings.engines, settings.knowledge, show, inspector=Uninspected()
+        )
         refresher.refresh([corpus])
         knowledge = open_knowledge(home, settings.engines, settings.knowledge)
         chosen = _mode(mode)
@@ -370,13 +290,12 @@ def evaluate_command(
 
 def _read_queries(path: Path, max_bytes: int) -> list[JudgedQuery]:
     try:
-        rows = [json.loads(line) for line in read_text(path, max_bytes).split("\n") if line.strip()]
         judged = [
             JudgedQuery(
                 str(r["id"]), r["text"], frozenset(r["relevant"]),
                 tuple(m["text"] for m in r.get("history") or () if m["role"] in CUSTOMER_ROLES),
             )
-            for r in rows
+            for r in read_json_lines(path, max_bytes)
         ]  # fmt: skip
     except (ValueError, KeyError, TypeError) as error:
         raise KnowledgeError(

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from knowledge import places
 from knowledge.cross_encoder import CrossEncoder
-from knowledge.encoder import load_encoder
-from knowledge.extraction import Limits
+from knowledge.encoder import Encoder, load_encoder
+from knowledge.extraction import Limits as ReadingLimits
+from knowledge.inspection.inspector import Inspector, TrainedInspector
 from knowledge.language import Detector
 from knowledge.load import Loader
 from knowledge.refresh import Progress, Refresher, Replay
@@ -38,11 +39,23 @@ def open_refresher(
     settings: KnowledgeSettings,
     progress: Progress,
     replay: Replay = lambda version: (),
+    inspector: Inspector | None = None,
 ) -> Refresher:
-    """The refresher for home; `replay` says which answers a new version would change."""
+    """The refresher for home; `replay` says which answers a new version would change, `inspector`
+    is another than the one that is shipped."""
     encoder = load_encoder(settings.encoder, engines, settings.threads, bulk=True)
-    limits = Limits(
+    limits = ReadingLimits(
         settings.max_file_bytes, settings.max_read_seconds, settings.max_read_memory_bytes
     )
     loader = Loader(Detector(), limits)
-    return Refresher(Versions(home), loader, encoder, settings, progress, replay)
+    inspector = inspector or open_inspector(encoder, engines, settings)
+    return Refresher(Versions(home), loader, encoder, inspector, settings, progress, replay)
+
+
+def open_inspector(
+    encoder: Encoder, engines: Path, settings: KnowledgeSettings
+) -> TrainedInspector:
+    """The inspector that is shipped."""
+    folder = WEIGHTS / "inspector"
+    reader = CrossEncoder(folder, engines, settings.threads, bulk=True)
+    return TrainedInspector(reader, encoder, folder, settings.most_comparisons)

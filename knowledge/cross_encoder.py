@@ -1,8 +1,8 @@
-"""The reader of the reranker on ONNX Runtime: does this text answer the question, and where?
+"""A reader: does this text answer the question, and where?
 
-MiniLM with the LoRA adapter and heads that `python -m finetune reranker` trains (a few MB, that is
-what is shipped), exported once to ONNX with weights in 8 bits: it reads several passages a turn,
-and it was calibrated as it runs.
+MiniLM with a LoRA adapter and heads (a few MB, that is what is shipped), exported once to ONNX.
+That of the reranker has weights in 8 bits: it reads several passages a turn, and it was calibrated
+as it runs. That of the inspector reads documents by the thousand, in bfloat16.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from knowledge.engines import export_onnx, in_length_order, onnx_session, padded
+from knowledge.engines import bulk_session, export_onnx, in_length_order, onnx_session, padded
 from knowledge.errors import EncoderError
 from knowledge.minilm import (
     ADAPTER,
@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 MAX_TOKENS = 160  # as in training
 MAX_ANSWER_TOKENS = 40
 HEADS = "heads.safetensors"
+OUTPUTS = ["relevance", "start", "end"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,33 +50,41 @@ class Reading:
 
 
 class CrossEncoder:
-    """Reads texts for a question."""
+    """Reads texts for questions; `bulk` is for documents by the thousand."""
 
-    def __init__(self, folder: Path, engines: Path, threads: int = 2) -> None:
+    def __init__(
+        self, folder: Path, engines: Path, threads: int = 2, *, bulk: bool = False
+    ) -> None:
         if not (folder / HEADS).is_file():
             raise EncoderError(
-                f"{folder} holds no reranker; train one with `python -m finetune reranker`"
+                f"{folder} holds no reader; train one with `python -m finetune {folder.name}`"
             )
         digest = hashlib.sha256()
         for path in (folder / ADAPTER, folder / HEADS, ENCODER_ADAPTER / EMBEDDINGS):
             digest.update(path.read_bytes())
-        exported = engines / f"reranker-{digest.hexdigest()[:12]}-int8.onnx"
+        self.name = f"{folder.name}-{digest.hexdigest()[:12]}"
+        exported = engines / f"{self.name}{'' if bulk else '-int8'}.onnx"
         if not exported.exists():
-            log.info("exporting the reranker to ONNX, once: %s", exported)
-            _export(_merged(folder), exported)
-        self._run = onnx_session(exported, threads)
+            log.info("exporting the reader to ONNX, once: %s", exported)
+            (_export_whole if bulk else _export)(_merged(folder), exported)
+        self._run = bulk_session(exported, threads) if bulk else onnx_session(exported, threads)
         self._tokenizer = extended_tokenizer(minilm_folder(), ENCODER_ADAPTER)
         self._tokenizer.enable_truncation(MAX_TOKENS, strategy="longest_first")
         self._tokenizer.enable_padding()
 
     def read(self, question: str, texts: Sequence[str]) -> list[Reading]:
         """One reading a text, in order."""
+        return self.read_pairs([(question, text) for text in texts])
+
+    def read_pairs(self, pairs: Sequence[tuple[str, str]]) -> list[Reading]:
+        """One reading a (question, text), in order."""
         return in_length_order(
-            [len(t) for t in texts], lambda rows: self._read(question, [texts[r] for r in rows])
+            [len(question) + len(text) for question, text in pairs],
+            lambda rows: self._read([pairs[r] for r in rows]),
         )
 
-    def _read(self, question: str, texts: Sequence[str]) -> list[Reading]:
-        encodings = self._tokenizer.encode_batch([(question, text) for text in texts])
+    def _read(self, pairs: Sequence[tuple[str, str]]) -> list[Reading]:
+        encodings = self._tokenizer.encode_batch(list(pairs))
         relevance, start, end = self._run(padded(encodings))
         return [
             Reading(float(relevance[n]), *best_span(start[n], end[n], e.type_ids, e.offsets))
@@ -103,13 +112,17 @@ def best_span(
     return margin, (offsets[first + i][0], offsets[first + j][1])
 
 
+def _export_whole(module: Any, path: Path) -> None:
+    export_onnx(module, path, OUTPUTS)
+
+
 def _export(module: Any, path: Path) -> None:
     """Export to ONNX and quantise the weights, a scale for each output channel."""
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     whole = path.with_suffix(".whole")
     partial = path.with_suffix(f".{os.getpid()}.partial")
-    export_onnx(module, whole, ["relevance", "start", "end"])
+    export_onnx(module, whole, OUTPUTS)
     logging.disable(logging.INFO)  # it logs every tensor on the root logger
     try:
         quantize_dynamic(

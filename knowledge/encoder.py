@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 
 from knowledge.engines import (
     Run,
+    bulk_session,
     export_onnx,
     in_length_order,
     onnx_session,
-    openvino_session,
     padded,
     torch_engine,
 )
@@ -120,12 +120,7 @@ def _engine(folder: Path, adapter: Path | None, exported: Path, threads: int, bu
     except Exception as error:  # any trouble of the exporter: the reference is always there
         log.warning("the encoder cannot be exported (%s); falling back to torch", error)
         return torch_engine(_pooled(folder, adapter), threads)
-    if bulk:
-        try:
-            return openvino_session(exported, threads)
-        except Exception as error:  # no build for this machine, or none of the processor's kind
-            log.warning("OpenVINO cannot be used (%s); documents are embedded more slowly", error)
-    return onnx_session(exported, threads)
+    return (bulk_session if bulk else onnx_session)(exported, threads)
 
 
 def _pooled(folder: Path, adapter: Path | None) -> Any:

@@ -6,6 +6,7 @@ bfloat16 where the processor can, twice as fast (cosine to single precision: .99
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Encoding
 
+log = logging.getLogger(__name__)
 _BATCH = 32
 
 _Row = TypeVar("_Row")
@@ -34,8 +36,16 @@ def onnx_session(path: Path, threads: int) -> Run:
     return lambda inputs: session.run(None, inputs)
 
 
-def openvino_session(path: Path, threads: int) -> Run:
-    """An OpenVINO request as a function from inputs to its outputs, for many rows at a time."""
+def bulk_session(path: Path, threads: int) -> Run:
+    """The fastest engine for many rows at a time: OpenVINO, or else ONNX Runtime."""
+    try:
+        return _openvino_session(path, threads)
+    except Exception as error:  # no build for this machine, or none of the processor's kind
+        log.warning("OpenVINO cannot be used (%s); documents are read more slowly", error)
+        return onnx_session(path, threads)
+
+
+def _openvino_session(path: Path, threads: int) -> Run:
     import openvino
     from openvino.properties import hint, inference_num_threads, num_streams
 

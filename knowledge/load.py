@@ -79,17 +79,30 @@ class Loader:
             for done, file in enumerate(files, start=1):
                 try:
                     key = self._key(file)
-                    found = earlier.of_file(str(file.path), key)
-                    if found is None:
-                        found = [self._with_language(d) for d in self._read(file, extractor)]
-                        keep(_record(file, key, found), found)
+                    known = earlier.of_file(str(file.path), key)
+                    found = (
+                        [self._with_language(d) for d in self._read(file, extractor)]
+                        if known is None
+                        else known
+                    )
                 except (ValueError, OSError) as error:
                     rejected.append(Rejection(str(file.path), reason_of(error)))
                 else:
-                    records.append(_record(file, key, found))
+                    record = _record(file, key, found)
+                    if known is None:
+                        keep(record, found)  # a full disk is no fault of the file
+                    records.append(record)
                     rejected += _add(unique, found)
                 progress(done, len(files))
         return Loaded(_in_usual_language(list(unique.values())), rejected, records)
+
+    def keys(self, sources: Sequence[Path]) -> dict[str, str] | None:
+        """The key of each file by its path, or None where one cannot be read."""
+        files, rejected = list_files(sources)
+        try:
+            return None if rejected else {str(f.path): self._key(f) for f in files}
+        except OSError:
+            return None
 
     def _key(self, file: SourceFile) -> str:
         """Equal keys give equal documents: by content, and by what the documents are named."""

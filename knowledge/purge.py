@@ -12,7 +12,7 @@ from knowledge.errors import SourceError
 from knowledge.pending import Pending
 from knowledge.quarantine import Quarantine
 from knowledge.store import Contents, Store, read_documents, write_version
-from knowledge.types import Document
+from knowledge.types import Document, document_of
 from knowledge.versions import Versions
 
 
@@ -99,7 +99,8 @@ def _without(versions: Versions, current: str, ids: set[str]) -> str:
             for f in store.files()
         ]
         chunks = [store.chunks[n] for n in rows]
-        contents = Contents(documents, files, chunks, store.vectors[rows], manifest)
+        findings = [f for f in store.findings() if not ids & set(map(document_of, f.passages))]
+        contents = Contents(documents, files, chunks, store.vectors[rows], findings, manifest)
         write_version(versions.folder / name, contents, apart=True)
     finally:
         store.close()

@@ -42,9 +42,10 @@ class Quarantine:
         """The keys of the texts that an operator has let in."""
         return frozenset(row["key"] for row in _rows(self._allowed))
 
-    def keep(self, found: Sequence[tuple[Finding, Chunk]]) -> None:
+    def keep(self, found: Sequence[Finding], chunks: Sequence[Chunk]) -> None:
         """Remember what is held back, in the place of what was."""
-        rows = [Held(chunk.id, chunk.embedding_key, finding.detail) for finding, chunk in found]
+        keys = {chunk.id: chunk.embedding_key for chunk in chunks}
+        rows = [Held(p, keys[p], finding.detail) for finding in found for p in finding.passages]
         _write(self._held, [asdict(row) for row in rows])
 
     def allow(self, passage: str, reason: str, who: str = "") -> None:

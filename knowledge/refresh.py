@@ -18,13 +18,21 @@ from numpy.typing import NDArray
 from knowledge.chunk import CHUNKING, chunk_document
 from knowledge.encoder import Encoder
 from knowledge.errors import EmptyKnowledge, SourceError, VersionError
-from knowledge.findings import inspect_chunks, inspect_documents
+from knowledge.inspection.inspector import Inspector
 from knowledge.load import Earlier, Loaded, Loader
 from knowledge.pending import Pending
 from knowledge.quarantine import Quarantine
 from knowledge.settings import KnowledgeSettings
 from knowledge.store import Contents, Store, write_version
-from knowledge.types import Chunk, Document, RefreshReport
+from knowledge.types import (
+    SEVERITIES,
+    Chunk,
+    Document,
+    Finding,
+    RefreshReport,
+    Seen,
+    document_of,
+)
 from knowledge.versions import Versions
 
 Progress = Callable[[str, int, int], None]  # (stage, done, of how many)
@@ -40,6 +48,7 @@ class Refresher:
         versions: Versions,
         loader: Loader,
         encoder: Encoder,
+        inspector: Inspector,
         settings: KnowledgeSettings,
         progress: Progress = lambda stage, done, total: None,
         replay: Replay = lambda version: (),
@@ -49,6 +58,7 @@ class Refresher:
         self.quarantine = Quarantine(versions.root)
         self.loader = loader
         self.encoder = encoder
+        self.inspector = inspector
         self.settings = settings
         self.progress = progress
         self.replay = replay
@@ -62,11 +72,12 @@ class Refresher:
         strict: bool = False,
         rebuild: bool = False,
     ) -> RefreshReport:
-        """Publish what sources hold now, or with dry_run only say what would change; with prepare
-        the new version is made and left to be looked at and published.
+        """Publish what sources hold now, or with dry_run only say what would change and what was
+        found; with prepare the new version is made and left to be looked at and published.
 
         Nothing new is published when nothing has changed; `rebuild` makes all anew. `strict`
-        publishes nothing when there is a blocking finding or a rejected source. Raises
+        publishes nothing when there is a blocking finding or a rejected source; where all passages
+        are held back, nothing is published either. Raises
         SourceError when a source is missing or nothing can be read, VersionError when another
         refresh is running or the disk is full.
         """
@@ -75,33 +86,41 @@ class Refresher:
         with _clear_disk_errors(), self.versions.writing(), self._published() as before:
             if rebuild:
                 self.pending.clear()
+            elif before and self._is_untouched(paths, before):
+                return _nothing_to_do(before, dry_run, time.monotonic() - started)
             reused = None if rebuild else before
             loaded = self._load(paths, reused)
             changes = _changes(before.documents() if before else [], loaded.documents)
             chunks = self._chunks(loaded.documents, reused)
-            allowed = self.quarantine.allowed()
-            blocked = [b for b in inspect_chunks(chunks) if b[1].embedding_key not in allowed]
-            quarantined = {chunk.id for _, chunk in blocked}
+            seen = self._seen(loaded.documents, chunks, reused)
+            orders = self._orders(loaded.documents, chunks, seen)
+            blocked = [f for f in orders if f.severity == "blocking"]
+            quarantined = {passage for finding in blocked for passage in finding.passages}
             served = [c for c in chunks if c.id not in quarantined]
-            findings = [f for f, _ in blocked] + inspect_documents(loaded.documents, date.today())
-            held_back = dry_run or (strict and bool(blocked or loaded.rejected))
+            same = reused is not None and self._is_served(loaded, served, reused)
+            vectors = reused.vectors if reused and same else self._vectors(served, reused)
+            findings = [f for f in orders if f.severity != "blocking"]
+            findings += self.inspector.inspect(
+                loaded.documents, served, vectors, seen, date.today(), self.progress
+            )
+            kept_back = dry_run or not served or (strict and bool(blocked or loaded.rejected))
             version = before.folder.name if before else ""
             answers: Sequence[Any] = ()
-            same = self._is_served(loaded, served, reused)
-            if not (held_back or same):
+            if not (kept_back or same):
                 manifest = {
                     "basis": version,
                     "sources": [str(p.resolve()) for p in paths],
                     "changes": changes,
-                    "quarantined": sorted({c.document_id for _, c in blocked}),
+                    "quarantined": sorted({document_of(p) for p in quarantined}),
+                    "rejected": len(loaded.rejected),
                 }
-                version = self._prepare(loaded, served, manifest, reused)
+                version = self._prepare(loaded, served, vectors, findings, manifest, reused)
                 answers = self.replay(version)
                 if not prepare:
                     self.versions.publish(version)
                 self.versions.prune(self.settings.keep_versions)
             if not dry_run:
-                self.quarantine.keep(blocked)
+                self.quarantine.keep(blocked, chunks)
                 self.pending.clear()
         counts = {
             kind: sum(k == kind for k, _ in changes) for kind in ("added", "changed", "removed")
@@ -112,11 +131,25 @@ class Refresher:
             unchanged=len(loaded.documents) - counts["added"] - counts["changed"],
             passages=len(served),
             rejected=tuple(loaded.rejected),
-            findings=tuple(findings),
+            findings=tuple(sorted((*blocked, *findings), key=_by_severity)),
             seconds=round(time.monotonic() - started, 3),
-            published=not held_back and (same or not prepare),
+            published=not kept_back and (same or not prepare),
             changes=changes,
             answers=tuple(answers),
+        )
+
+    def _is_untouched(self, paths: Sequence[Path], before: Store) -> bool:
+        """Whether the same files gave the version before, inspected today, all of them read and
+        nothing held back: then no document needs to be opened."""
+        made = before.manifest
+        return (
+            made.get("encoder") == self.encoder.name
+            and made.get("inspector") == self.inspector.name
+            and made.get("inspected") == date.today().isoformat()
+            and made.get("cut") == self._cut()
+            and made.get("rejected") == 0
+            and not self.quarantine.held()
+            and self.loader.keys(paths) == {f.path: f.key for f in before.files()}
         )
 
     @contextmanager
@@ -174,11 +207,37 @@ class Refresher:
             self.progress("cut", done, len(documents))
         return chunks
 
-    def _is_served(self, loaded: Loaded, chunks: Sequence[Chunk], before: Store | None) -> bool:
+    def _seen(
+        self, documents: Sequence[Document], chunks: Sequence[Chunk], before: Store | None
+    ) -> Seen:
+        """What this inspector found in the version before, and which passages are as they were."""
+        if before is None or before.manifest.get("inspector") != self.inspector.name:
+            return Seen()
+        same = set(before.documents()) & set(documents)
+        kept = {d.id for d in same}
+        held = {c.id: c for c in before.chunks}
+        unchanged = frozenset(c.id for c in chunks if c.document_id in kept and held.get(c.id) == c)
+        day = date.fromisoformat(before.manifest["inspected"])
+        return Seen(day, tuple(before.findings()), unchanged)
+
+    def _orders(
+        self, documents: Sequence[Document], chunks: Sequence[Chunk], seen: Seen
+    ) -> list[Finding]:
+        """Orders to the assistant in what is new, but for texts that an operator has let in."""
+        allowed = self.quarantine.allowed()
+        looked_at = [
+            c for c in chunks if c.id not in seen.unchanged and c.embedding_key not in allowed
+        ]
+        new = {c.document_id for c in looked_at}
+        return self.inspector.orders(
+            looked_at, [d for d in documents if d.hidden.strip() and d.id in new]
+        )
+
+    def _is_served(self, loaded: Loaded, chunks: Sequence[Chunk], before: Store) -> bool:
         """Whether the version before holds just this, from the same files."""
         return (
-            before is not None
-            and before.manifest.get("encoder") == self.encoder.name
+            before.manifest.get("encoder") == self.encoder.name
+            and before.manifest.get("inspector") == self.inspector.name
             and before.chunks == chunks
             and before.files() == loaded.files
             and before.documents() == loaded.documents
@@ -188,22 +247,27 @@ class Refresher:
         self,
         loaded: Loaded,
         chunks: Sequence[Chunk],
+        vectors: NDArray[np.float32],
+        findings: Sequence[Finding],
         manifest: dict[str, Any],
         before: Store | None,
     ) -> str:
-        """Embed what is new, and write a version beside the served one; its name."""
+        """Write a version beside the served one; its name."""
         name = self.versions.new_name()
         manifest = manifest | {
             "version": name,
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "encoder": self.encoder.name,
+            "inspector": self.inspector.name,
+            "inspected": date.today().isoformat(),
             "cut": self._cut(),
             "documents": len(loaded.documents),
             "passages": len(chunks),
         }
-        vectors = self._vectors(chunks, before)
         self.progress("write", 0, 1)
-        contents = Contents(loaded.documents, loaded.files, chunks, vectors, manifest)
+        contents = Contents(
+            loaded.documents, loaded.files, chunks, vectors, tuple(findings), manifest
+        )
         write_version(self.versions.folder / name, contents, before)
         self.progress("write", 1, 1)
         return name
@@ -224,7 +288,7 @@ class Refresher:
             self.pending.keep_vectors(self.encoder.name, [k for k, _ in step], vectors)
             known |= {k: v for (k, _), v in zip(step, vectors, strict=True)}
             self.progress("embed", min(start + _EMBED_STEP, len(order)), len(order))
-        return np.stack([known[k] for k in keys])
+        return np.stack([known[k] for k in keys]) if keys else self.encoder.embed([])
 
 
 @contextmanager
@@ -246,6 +310,25 @@ def _clear_disk_errors() -> Iterator[None]:
                 "The published version is unchanged"
             ) from error
         raise
+
+
+def _nothing_to_do(served: Store, dry_run: bool, seconds: float) -> RefreshReport:
+    """The report of a refresh that finds everything as it was."""
+    return RefreshReport(
+        version=served.folder.name,
+        added=0,
+        changed=0,
+        removed=0,
+        unchanged=served.manifest["documents"],
+        passages=served.manifest["passages"],
+        findings=tuple(sorted(served.findings(), key=_by_severity)),
+        seconds=round(seconds, 3),
+        published=not dry_run,
+    )
+
+
+def _by_severity(finding: Finding) -> int:
+    return SEVERITIES.index(finding.severity)
 
 
 def _changes(before: Sequence[Document], after: Sequence[Document]) -> tuple[tuple[str, str], ...]:

@@ -23,7 +23,7 @@ from knowledge.places import with_countries
 from knowledge.rerank import Candidate, Reranker
 from knowledge.settings import KnowledgeSettings
 from knowledge.store import Store
-from knowledge.types import Passage
+from knowledge.types import Contradiction, Passage
 from knowledge.vector_index import Scope
 from knowledge.versions import Pointer
 
@@ -39,6 +39,7 @@ class Index:
     """A version in memory, ready to be searched."""
 
     def __init__(self, store: Store, settings: KnowledgeSettings) -> None:
+        store.load()
         self.store = store
         self.settings = settings
         self.place = {  # row -> (scope, position in the scope's lexical index)
@@ -57,6 +58,7 @@ class Index:
         }
 
         self._out: dict[tuple[Scope, date], int] = {}
+        self.contradictions = _contradictions(store)
 
     def scopes(self, language: str, for_staff: bool) -> list[Scope]:
         """Scopes to search: the language's own, or all where no passage is in it."""
@@ -99,6 +101,21 @@ class Index:
 
     def _in_force(self, ranking: Ranking, day: date) -> Ranking:
         return [hit for hit in ranking if self.store.chunks[hit[0]].valid_on(day)]
+
+
+def _contradictions(store: Store) -> dict[str, list[Contradiction]]:
+    """For each passage what others say against it; only what the inspector is sure of."""
+    found: dict[str, list[Contradiction]] = {}
+    for finding in store.findings():
+        if finding.kind != "contradiction" or finding.severity != "warning":
+            continue
+        if not all(p in store.row_of for p in finding.passages):
+            continue
+        (one, other), (quote, other_quote) = finding.passages, finding.quotes
+        chunks = [store.chunks[store.row_of[p]] for p in (one, other)]
+        found.setdefault(one, []).append(Contradiction(quote, chunks[1], other_quote))
+        found.setdefault(other, []).append(Contradiction(other_quote, chunks[0], quote))
+    return found
 
 
 def fuse(rankings: Sequence[tuple[float, Ranking]], constant: int) -> Ranking:
@@ -187,6 +204,11 @@ class KnowledgeBase:
             query, self.encoder.embed([query])[0], k, mode, language, for_staff, day
         )
         return [Passage.of(c.chunk, c.score) for c in candidates[:k]]
+
+    def contradictions(self, passage: str, day: date | None = None) -> list[Contradiction]:
+        """What passages in force on day say against a passage (its id)."""
+        today = day or date.today()
+        return [c for c in self.index().contradictions.get(passage, ()) if c.other.valid_on(today)]
 
     def candidates(
         self,

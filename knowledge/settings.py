@@ -22,6 +22,9 @@ class KnowledgeSettings(BaseModel):
         60, ge=1, description="k in 1/(k + rank); 60 after Cormack et al., SIGIR 2009."
     )
     rerank_passages: int = Field(3, ge=1, description="Passages that the reranker reads.")
+    most_comparisons: int = Field(
+        400, ge=0, description="Pairs of passages, and of documents, compared in a refresh."
+    )
     keep_versions: int = Field(10, ge=2, description="Published versions kept for rollback.")
     max_file_bytes: int = Field(50_000_000, ge=1_000, description="A larger file is rejected.")
     max_read_seconds: float = Field(60, gt=0, description="A file that takes longer is rejected.")

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from chromadb.errors import ChromaError
 from numpy.typing import NDArray
 
 from knowledge.errors import VersionError
@@ -19,10 +22,12 @@ from knowledge.types import (
     Chunk,
     Document,
     FileRecord,
+    Finding,
     chunk_from_json,
     chunk_to_json,
     document_from_json,
     document_to_json,
+    finding_from_json,
 )
 from knowledge.vector_index import (
     INDEXING,
@@ -33,8 +38,10 @@ from knowledge.vector_index import (
     write_index_apart,
 )
 
-CHUNKS, DOCUMENTS, FILES, VECTORS, MANIFEST, LEXICAL = (
-    "chunks.jsonl", "documents.jsonl", "files.jsonl", "vectors.npy", "manifest.json", "lexical",
+log = logging.getLogger(__name__)
+CHUNKS, DOCUMENTS, FILES, FINDINGS, VECTORS, MANIFEST, LEXICAL = (
+    "chunks.jsonl", "documents.jsonl", "files.jsonl", "findings.jsonl", "vectors.npy",
+    "manifest.json", "lexical",
 )  # fmt: skip
 # A scope of no more chunks is scanned: exact, and faster than the index (1 ms for 10,000).
 EXACT_UP_TO = 20_000
@@ -64,6 +71,7 @@ class Contents:
     files: Sequence[FileRecord]
     chunks: Sequence[Chunk]
     vectors: NDArray[np.float32]
+    findings: Sequence[Finding]
     manifest: dict[str, Any]
 
 
@@ -81,6 +89,7 @@ def write_version(
     _write_jsonl(folder / DOCUMENTS, map(document_to_json, contents.documents))
     _write_jsonl(folder / FILES, map(asdict, contents.files))
     _write_jsonl(folder / CHUNKS, map(chunk_to_json, contents.chunks))
+    _write_jsonl(folder / FINDINGS, map(asdict, contents.findings))
     np.save(folder / VECTORS, contents.vectors)
     _index(folder, contents, before, apart)
     _write_terms(folder, contents.chunks, before)
@@ -146,29 +155,62 @@ def read_chunks(folder: Path) -> list[Chunk]:
 
 
 class Store:
-    """An immutable version, opened for reading. Raises VersionError when it is incomplete."""
+    """An immutable version, opened for reading; what it holds is read when it is asked for.
+
+    Raises VersionError when it is incomplete.
+    """
 
     def __init__(self, folder: Path) -> None:
         if not (folder / MANIFEST).is_file():
             raise VersionError(f"version {folder.name} is incomplete; run `knowledge refresh`")
         self.folder = folder
         self.manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
-        self.chunks = read_chunks(folder)
-        self.vectors: NDArray[np.float32] = np.load(folder / VECTORS)
-        self.row_of = {chunk.id: row for row, chunk in enumerate(self.chunks)}
-        self._documents: list[Document] | None = None
-        self.rows = {s: np.array(rows) for s, rows in rows_by_scope(self.chunks).items()}
-        self.scopes = list(self.rows)
-        self._scanned = {
-            s: self.vectors[held] for s, held in self.rows.items() if len(held) <= EXACT_UP_TO
-        }
         self._client: Any = None
         self._collections: dict[Scope, Any] = {}
 
+    @cached_property
+    def chunks(self) -> list[Chunk]:
+        """The chunks that the version serves."""
+        return read_chunks(self.folder)
+
+    @cached_property
+    def vectors(self) -> NDArray[np.float32]:
+        """Their vectors, a row a chunk."""
+        vectors: NDArray[np.float32] = np.load(self.folder / VECTORS)
+        return vectors
+
+    @cached_property
+    def row_of(self) -> dict[str, int]:
+        """The row of each chunk by its id."""
+        return {chunk.id: row for row, chunk in enumerate(self.chunks)}
+
+    @cached_property
+    def rows(self) -> dict[Scope, NDArray[np.int64]]:
+        """The rows of each scope."""
+        return {s: np.array(rows) for s, rows in rows_by_scope(self.chunks).items()}
+
+    @property
+    def scopes(self) -> list[Scope]:
+        """The scopes that hold chunks."""
+        return list(self.rows)
+
+    @cached_property
+    def _scanned(self) -> dict[Scope, NDArray[np.float32]]:
+        """The vectors of the scopes that are scanned."""
+        small = {s: held for s, held in self.rows.items() if len(held) <= EXACT_UP_TO}
+        return {s: self.vectors[held] for s, held in small.items()}
+
+    @cached_property
+    def _documents(self) -> list[Document]:
+        return read_documents(self.folder)
+
+    def load(self) -> None:
+        """Read all that queries need, so that they go on when the version is pruned."""
+        for _ in (self.row_of, self._scanned, self.vectors):
+            pass
+
     def documents(self) -> list[Document]:
         """The documents of the version, as they were loaded."""
-        if self._documents is None:
-            self._documents = read_documents(self.folder)
         return self._documents
 
     def chunks_of(self, scope: Scope) -> list[Chunk]:
@@ -187,16 +229,26 @@ class Store:
         rows = _read_jsonl(self.folder / FILES) if (self.folder / FILES).exists() else []
         return [FileRecord(r["path"], r["key"], tuple(r["documents"])) for r in rows]
 
+    def findings(self) -> list[Finding]:
+        """What the inspector found in the documents, but for what was held back."""
+        path = self.folder / FINDINGS
+        return [finding_from_json(row) for row in _read_jsonl(path)] if path.exists() else []
+
     def nearest(
         self, scope: Scope, vector: NDArray[np.float32], count: int
     ) -> list[tuple[int, float]]:
         """(row, cosine) of the count chunks nearest to vector (dimensions,), best first: exactly
-        in a scope of at most EXACT_UP_TO chunks, by Chroma's HNSW index in a larger one."""
-        if scope in self._scanned:
-            cosines = self._scanned[scope] @ vector
-            first = np.argsort(-cosines, kind="stable")[:count]
-            return [(int(self.rows[scope][i]), float(cosines[i])) for i in first]
-        return self.nearest_indexed(scope, vector, count)
+        in a scope of at most EXACT_UP_TO chunks, by Chroma's HNSW index in a larger one, exactly
+        again where that cannot be opened, as on a read-only disk."""
+        if scope not in self._scanned:
+            try:
+                return self.nearest_indexed(scope, vector, count)
+            except ChromaError as error:
+                log.warning("%s: no index (%s); it is scanned", scope.collection, error)
+                self._scanned[scope] = self.vectors[self.rows[scope]]
+        cosines = self._scanned[scope] @ vector
+        first = np.argsort(-cosines, kind="stable")[:count]
+        return [(int(self.rows[scope][i]), float(cosines[i])) for i in first]
 
     def nearest_indexed(
         self, scope: Scope, vector: NDArray[np.float32], count: int

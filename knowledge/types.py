@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
+# Of a finding, gravest first.
+SEVERITIES = ("blocking", "warning", "notice")
 # Audiences whose passages a customer never sees.
 STAFF_AUDIENCES = frozenset({"agents", "agent", "staff", "internal"})
 
@@ -114,6 +116,15 @@ class Passage:
 
 
 @dataclass(frozen=True, slots=True)
+class Contradiction:
+    """A statement of one passage (`quote`) that `other_quote` in another passage contradicts."""
+
+    quote: str
+    other: Chunk
+    other_quote: str
+
+
+@dataclass(frozen=True, slots=True)
 class FileRecord:
     """A file that was read: `key` is equal for equal content, `documents` are their ids."""
 
@@ -132,13 +143,27 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something an operator should look at; a blocking one quarantines its `passage`."""
+    """Something an operator should look at; a blocking one quarantines its `passages` (ids).
 
-    kind: str
-    severity: str  # "blocking" | "warning"
+    `quotes` are the words that give it away; of a contradiction one of each passage.
+    """
+
+    kind: str  # injected, hidden, expired, contradiction, duplicate or comparison
+    severity: str  # one of SEVERITIES
     sources: tuple[str, ...]
     detail: str
-    passage: str = ""
+    passages: tuple[str, ...] = ()
+    quotes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the version before was found to hold, on `day`; `unchanged` passages (ids) are in it as
+    they are now."""
+
+    day: date | None = None
+    findings: tuple[Finding, ...] = ()
+    unchanged: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,3 +217,9 @@ def chunk_from_json(row: dict[str, Any]) -> Chunk:
     """Inverse of `chunk_to_json`."""
     days = {k: parse_day(row.get(k)) for k in ("valid_from", "valid_until")}
     return Chunk(**(row | days | {"title_path": tuple(row["title_path"])}))
+
+
+def finding_from_json(row: dict[str, Any]) -> Finding:
+    """Inverse of `dataclasses.asdict`."""
+    lists = ("sources", "passages", "quotes")
+    return Finding(**(row | {name: tuple(row[name]) for name in lists}))

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 from importlib import import_module
 from typing import Any
 
-from knowledge.formats.source import Source, format_of, read_text
+from knowledge.formats.source import Source, format_of, read_json_lines, read_text
 
-__all__ = ["FORMATS", "Source", "format_of", "read_rows", "read_text"]
+__all__ = ["FORMATS", "Source", "format_of", "read_json_lines", "read_rows", "read_text"]
 
 # Modules are imported when a file needs them: office libraries take half a second.
 _READERS = {

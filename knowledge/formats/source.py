@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import json
 import re
 import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,6 +90,20 @@ def read_text(path: Path, max_bytes: int) -> str:
     if b"\x00" in raw:
         raise ValueError("holds NUL bytes, so it is not a text file")
     return raw.decode("utf-8-sig")
+
+
+def read_json_lines(path: Path, max_bytes: int) -> Iterator[dict[str, Any]]:
+    """The objects of a JSON Lines file. Raises ValueError naming the line that is none."""
+    for number, line in enumerate(read_text(path, max_bytes).split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise ValueError(f"line {number}: not JSON: {error}") from error
+        if not isinstance(row, dict):
+            raise ValueError(f"line {number}: not a JSON object")
+        yield row
 
 
 def clean(text: str) -> str:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+import assistant.__main__ as command
 from assistant.conversations import Conversations
 from assistant.gaps import Unanswered, find_gaps, gaps
 from knowledge.encoder import Encoder
@@ -77,3 +80,19 @@ def test_the_group_asked_most_often_comes_first(encoder: Encoder) -> None:
     found = gaps([Unanswered("x", "Is my kettle safe?", 9.0, ()), *asked], encoder)
     assert [len(g.conversations) for g in found] == [3, 1]
     assert found[0].last_asked == 2.0
+
+
+def test_the_command_writes_a_draft_of_each(
+    store: Conversations,
+    encoder: Encoder,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ask(store, ("Is it dimmable?", "refuse", "retrieval:unsupported"), agent="Yes, all of them.")
+    monkeypatch.setattr(command, "load_encoder", lambda *_: encoder)
+    words = ["gaps", "--home", str(tmp_path), "--drafts", str(tmp_path / "drafts"), "--json"]
+    result = CliRunner().invoke(command.app, words)
+    assert result.exit_code == 0, result.output
+    (draft,) = (tmp_path / "drafts").iterdir()
+    assert draft.read_text() == "# Is it dimmable?\n\nYes, all of them.\n"
+    assert json.loads(result.stdout)["gaps"][0]["draft"] == draft.read_text()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from finetune.__main__ import REPLIES, SHOPS, UNSEEN_SHOPS
+from finetune.command_line import REPLIES, SHOPS, UNSEEN_SHOPS
 from finetune.errors import DataError
 from finetune.examples import MARK, numbers_of
 from finetune.replies import ShopBooks, Sources, extract_examples, lesson, reply_examples

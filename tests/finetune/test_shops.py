@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from finetune.__main__ import DEMO, SHOPS, UNSEEN_SHOPS
+from finetune.command_line import DEMO, SHOPS, UNSEEN_SHOPS
 from finetune.errors import DataError
 from finetune.reranker_data import (
     Shop,

@@ -14,6 +14,7 @@ from knowledge.load import Loader
 from knowledge.refresh import Refresher
 from knowledge.settings import KnowledgeSettings
 from knowledge.versions import Versions
+from tests.knowledge.fakes import WordInspector
 
 RETURNS = (
     "# Returns\nBring it back.\n## Boots\nBoots come back within 14 days.\n## Hats\nHats stay."
@@ -23,7 +24,7 @@ RETURNS = (
 @pytest.fixture
 def refresher(tmp_path: Path, detector: Detector, word_lengths: Any) -> Refresher:
     versions = Versions(tmp_path / "home")
-    return Refresher(versions, Loader(detector), word_lengths, KnowledgeSettings())
+    return Refresher(versions, Loader(detector), word_lengths, WordInspector(), KnowledgeSettings())
 
 
 def publish(refresher: Refresher, folder: Path, *records: dict[str, str]) -> Path:

@@ -16,6 +16,7 @@ from knowledge.refresh import Refresher
 from knowledge.settings import KnowledgeSettings
 from knowledge.store import Store
 from knowledge.versions import Versions
+from tests.knowledge.fakes import WordInspector
 
 SECRET = "The zebra-striped clause of 1987"
 
@@ -23,7 +24,7 @@ SECRET = "The zebra-striped clause of 1987"
 @pytest.fixture
 def refresher(tmp_path: Path, detector: Detector, word_lengths: Any) -> Refresher:
     versions = Versions(tmp_path / "home")
-    return Refresher(versions, Loader(detector), word_lengths, KnowledgeSettings())
+    return Refresher(versions, Loader(detector), word_lengths, WordInspector(), KnowledgeSettings())
 
 
 def corpus(path: Path, **texts: str) -> Path:
@@ -98,3 +99,17 @@ def test_an_unknown_document_cannot_be_purged(refresher: Refresher, tmp_path: Pa
     refresher.refresh([corpus(tmp_path / "c.jsonl", a="One.")])
     with pytest.raises(SourceError, match="no version holds"):
         purge(refresher.versions, "zzz")
+
+
+def test_findings_that_quote_the_erased_text_go_with_it(refresher, tmp_path):
+    rows = [
+        {"id": i, "title": t, "text": f"Secret {i}.", "language": "en"}
+        for i, t in (("a", "One"), ("b", "One"), ("c", "Two"), ("d", "Two"))
+    ]
+    source = tmp_path / "c.jsonl"
+    source.write_text("\n".join(map(json.dumps, rows)))
+    assert len(refresher.refresh([source]).findings) == 2
+    purge(refresher.versions, "a")
+    store = Store(refresher.versions.current_folder())
+    assert [f.passages for f in store.findings()] == [("c#0", "d#0")]
+    store.close()

@@ -19,6 +19,7 @@ from knowledge.refresh import Refresher
 from knowledge.retrieve import KnowledgeBase
 from knowledge.settings import KnowledgeSettings
 from knowledge.versions import Pinned, Versions
+from tests.knowledge.fakes import WordInspector
 
 
 class Unread:
@@ -29,7 +30,7 @@ class Unread:
 @pytest.fixture
 def refresher(tmp_path: Path, detector: Detector, word_lengths: Any) -> Refresher:
     versions = Versions(tmp_path / "home")
-    return Refresher(versions, Loader(detector), word_lengths, KnowledgeSettings())
+    return Refresher(versions, Loader(detector), word_lengths, WordInspector(), KnowledgeSettings())
 
 
 @pytest.fixture

@@ -50,8 +50,10 @@ changes += [["removed", i] for i in before if i not in held]
 name = f"v{time.time_ns()}" if changes else current
 report = {"version": name, "unchanged": 0, "passages": len(held),
           "rejected": [{"source": "/x/<b>.csv", "reason": "<i>no text</i>"}], "findings": [
-          {"kind": "instructions", "severity": "blocking", "sources": [],
-           "detail": "<u>orders</u>", "passage": "a#0"}],
+          {"kind": "injected", "severity": "blocking", "sources": [],
+           "detail": "<u>orders</u>", "passages": ["a#0"], "quotes": []},
+          {"kind": "contradiction", "severity": "warning", "sources": [], "detail": "",
+           "passages": ["a#0", "b#0"], "quotes": ["<i>14 days", "30 days"]}],
           "answers": [{"question": "<s>Is it free?", "verdict": "worse",
           "before": {"outcome": "answer", "text": "<q>yes", "cites": ["a"]},
           "after": {"outcome": "refuse", "text": "no idea", "cites": []}}] if before else [],
@@ -337,7 +339,16 @@ def test_what_was_asked_in_vain_is_shown_on_demand(
     html = mina.act(act="gaps").gaps
     assert "2×" in html
     assert "&lt;b&gt;Boats?" in html
-    assert "At the harbour." in html
+    assert "# Ferries?\n\nAt the harbour." in html
+
+
+def test_both_sides_of_a_contradiction_are_shown(mina: Operator, uploads: Uploads) -> None:
+    keep(uploads, "a.md")
+    do(mina.page.publisher, "preview")
+    html = mina.act(act="look").publishing
+    assert '<blockquote dir="auto">&lt;i&gt;14 days</blockquote><figcaption>a#0' in html
+    assert '<blockquote dir="auto">30 days</blockquote><figcaption>b#0' in html
+    assert html.count('data-act="allow"') == 1
 
 
 def test_a_passage_held_back_is_let_in_with_a_reason(

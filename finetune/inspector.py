@@ -1,0 +1,127 @@
+"""Train the inspector's reader.
+
+It goes on from the reranker's, first on what was told of passages, true and corrupted, then
+on the cases of `finetune/findings`. Cases in files whose name ends in `-held` are never learnt
+from: `finetune.inspector_limits` sets the limits on them.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import partial
+from pathlib import Path
+
+from finetune.errors import DataError
+from finetune.inspector_data import (
+    Case,
+    contradiction_pairs,
+    expiry_pairs,
+    neighbour_pairs,
+    orders_pairs,
+    read_cases,
+    reply_pairs,
+)
+from finetune.reranker import network, train
+from finetune.reranker_data import Pair, Shop, read_records, shop_chunks
+from knowledge.encoder import Encoder
+from knowledge.inspection.expiry import expiry_asked
+from knowledge.inspection.orders import around, orders_asked, plain_statements
+from knowledge.minilm import ENCODER_ADAPTER, backbone, extended_tokenizer, minilm_folder
+
+WRITTEN_ON = date(2026, 11, 26)  # what "today" is in the cases
+_TOLD_PAIRS = 22_000
+_NEIGHBOURS, _QUIET_ORDERS, _QUIET_PAGES = 9, 500, 150  # a shop; in all; in all
+
+Log = Callable[[str], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Lessons:
+    """What the inspector learns from, and the cases that it is not shown."""
+
+    cases: tuple[Case, ...]
+    held: tuple[Case, ...]
+    shops: tuple[Shop, ...]
+    replies: Path
+
+    @classmethod
+    def read(cls, findings: Path, shops: Sequence[Shop], replies: Path) -> Lessons:
+        """From a folder of cases. Raises DataError when it lacks a kind, learnt or held."""
+        files = sorted(findings.glob("*.jsonl"))
+        learnt = [c for p in files if not p.stem.endswith("-held") for c in read_cases(p)]
+        held = [c for p in files if p.stem.endswith("-held") for c in read_cases(p)]
+        for cases in (learnt, held):
+            if missing := {"contradiction", "duplicate", "expired", "injected"} - {
+                c.kind for c in cases
+            }:
+                raise DataError(f"{findings} holds no cases of {', '.join(sorted(missing))}")
+        return cls(tuple(learnt), tuple(held), tuple(shops), replies)
+
+    def of(self, kind: str) -> list[Case]:
+        """The cases of a kind to learn from."""
+        return [c for c in self.cases if c.kind == kind]
+
+
+def told_pairs(lessons: Lessons, encoder: Encoder, rng: random.Random) -> list[Pair]:
+    """Stage one: statements beside passages, true ones, corrupted ones and neighbours'."""
+    pairs: list[Pair] = []
+    for shop in lessons.shops:
+        path = lessons.replies / f"{shop.name}.jsonl"
+        if path.is_file():
+            pairs += reply_pairs(read_records(path), shop, rng)
+        pairs += neighbour_pairs(shop, encoder, rng, 70)
+    return rng.sample(pairs, min(_TOLD_PAIRS, len(pairs)))
+
+
+def case_pairs(lessons: Lessons, encoder: Encoder, rng: random.Random) -> list[Pair]:
+    """Stage two: the cases, and what is ordinary in shops."""
+    pairs: list[Pair] = []
+    for case in lessons.of("contradiction"):
+        pairs += contradiction_pairs(case, rng)
+    for case in lessons.of("expired"):
+        pairs += 2 * list(expiry_pairs(case, WRITTEN_ON))
+    for case in lessons.of("injected"):
+        pairs += orders_pairs(case, rng)
+    for shop in lessons.shops:
+        pairs += neighbour_pairs(shop, encoder, rng, _NEIGHBOURS)
+    return [*pairs, *_ordinary(lessons.shops, rng)]
+
+
+def _ordinary(shops: Sequence[Shop], rng: random.Random) -> Iterator[Pair]:
+    chunks = [c for shop in shops for c in shop_chunks(shop)]
+    for chunk in rng.sample(chunks, min(_QUIET_ORDERS, len(chunks))):
+        said = plain_statements(chunk)
+        question, text = orders_asked(chunk, around(said, rng.randrange(len(said))))
+        yield Pair(question, text, 0, None, chunk.source)
+    for chunk in rng.sample(chunks, min(_QUIET_PAGES, len(chunks))):
+        question, text = expiry_asked(chunk, WRITTEN_ON)
+        if "[over]" not in text and "[soon]" not in text:
+            yield Pair(question, text, 0, None, chunk.source)
+
+
+def train_reader(
+    out: Path,
+    lessons: Lessons,
+    encoder: Encoder,
+    start: Path,
+    *,
+    told: Path | None = None,
+    epochs: int = 3,
+    log: Log = print,
+) -> None:
+    """Both stages; `told` is the adapter of an earlier first stage."""
+    tokenizer = extended_tokenizer(minilm_folder(), ENCODER_ADAPTER)
+    base = partial(backbone, minilm_folder(), ENCODER_ADAPTER)
+    if told is None:
+        told = out / "told"
+        log("stage 1: statements and passages")
+        pairs = partial(told_pairs, lessons, encoder)
+        net = network(base(), start)
+        train(net, tokenizer, pairs, told, epochs=1, batch_size=32, learning_rate=2e-4, log=log)
+    log("stage 2: cases")
+    pairs = partial(case_pairs, lessons, encoder)
+    net = network(base(), told)
+    train(net, tokenizer, pairs, out, epochs=epochs, batch_size=32, learning_rate=1.5e-4, log=log)

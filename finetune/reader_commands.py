@@ -1,0 +1,203 @@
+"""Commands that train what reads: intents, the encoder, the reranker, the inspector."""
+
+# The training modules are imported where they are used: torch takes seconds.
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from assistant.settings import Settings, load_settings
+from finetune.command_line import (
+    DEFAULT_HOME,
+    DEMO,
+    REPLIES,
+    SHOPS,
+    UNSEEN_SHOPS,
+    Home,
+    Json,
+    clear_errors,
+    configured_encoder,
+    log,
+    show,
+)
+from finetune.errors import DataError
+from knowledge.encoder import Encoder, load_encoder
+
+readers = typer.Typer()
+_DEMO_WEIGHT = 3  # the demo shop's questions count this often
+FINDINGS = Path(__file__).parent / "findings"
+RERANKER = Path(__file__).parents[1] / "knowledge" / "weights" / "reranker"
+
+
+@readers.command()
+def intents(
+    train_file: Annotated[Path, typer.Argument(help="JSON Lines of {text, intent}.")],
+    out: Annotated[Path, typer.Option(help="Folder for the classifier.")],
+    home: Home = DEFAULT_HOME,
+    as_json: Json = False,
+) -> None:
+    """Train the router's classifier."""
+    from finetune.intents import read_utterances, train_intents
+
+    with clear_errors():
+        encoder = configured_encoder(home)
+        texts, labels = read_utterances(train_file)
+        classifier = train_intents(texts, labels, encoder)
+        classifier.save(out)
+        result = {"n": len(texts), "intents": len(classifier.labels)}
+        show(result | {"temperature": round(classifier.temperature, 4)}, as_json)
+
+
+@readers.command("evaluate-intents")
+def evaluate_intents_command(
+    classifier_folder: Annotated[Path, typer.Argument(help="Folder made by `intents`.")],
+    test_file: Annotated[Path, typer.Argument(help="JSON Lines of {text, intent}.")],
+    home: Home = DEFAULT_HOME,
+    as_json: Json = False,
+) -> None:
+    """Measure a classifier on labelled utterances."""
+    from finetune.intents import evaluate_intents, read_utterances
+    from knowledge.classify import TextClassifier
+
+    with clear_errors():
+        classifier = TextClassifier.load(classifier_folder)
+        texts, labels = read_utterances(test_file)
+        show(evaluate_intents(classifier, texts, labels, configured_encoder(home)), as_json)
+
+
+@readers.command()
+def encoder(
+    out: Annotated[Path, typer.Option(help="Folder for the adapter and the added words.")],
+    shops: Annotated[Path, typer.Option(help="Shops to learn questions from.")] = SHOPS,
+    text: Annotated[list[Path] | None, typer.Option(help="More texts whose words count.")] = None,
+    words: Annotated[int, typer.Option(min=1, help="Words to add, beside characters.")] = 9000,
+    steps: Annotated[int, typer.Option(min=1)] = 480,
+    start: Annotated[Path | None, typer.Option(help="Train this one's adapter further.")] = None,
+    home: Home = DEFAULT_HOME,
+    as_json: Json = False,
+) -> None:
+    """Teach the encoder Chinese and shops' questions; public sets are found in FRONTDESK_DATA."""
+    from finetune.encoder import (
+        Recipe,
+        added_words,
+        answered_questions,
+        train_encoder,
+        words_of,
+    )
+    from finetune.encoder_data import chinese_texts, parallel_pairs
+    from finetune.reranker_data import demo_shops, shops_below
+
+    with clear_errors():
+        settings = load_settings(home=home)
+        data = _public_data(settings)
+        pairs = parallel_pairs(data, random.Random(Recipe.seed))
+        if start:
+            added = words_of(start)
+        else:
+            log.info("adding words")
+            added = added_words(chinese_texts(data, [shops, *(text or ())]), pairs, words)
+        trained = _embedded_encoder(settings)
+        asked = [answered_questions(shop, trained) for shop in shops_below(shops)]
+        asked += _DEMO_WEIGHT * [answered_questions(shop, trained) for shop in demo_shops(DEMO)]
+        train_encoder(out, added, pairs, asked, Recipe(steps=steps), start=start, log=log.info)
+        show({"tokens": len(added.tokens), "steps": steps}, as_json)
+
+
+@readers.command()
+def reranker(
+    out: Annotated[Path, typer.Option(help="Folder for the adapter and its calibration.")],
+    shops: Annotated[Path, typer.Option(help="Shops to train on.")] = SHOPS,
+    unseen: Annotated[Path, typer.Option(help="Shops to calibrate on.")] = UNSEEN_SHOPS,
+    start: Annotated[Path | None, typer.Option(help="Adapter to go on from.")] = None,
+    epochs: Annotated[int, typer.Option(min=1)] = 2,
+    pairs: Annotated[int | None, typer.Option(min=1, help="Most pairs an epoch.")] = None,
+    home: Home = DEFAULT_HOME,
+    as_json: Json = False,
+) -> None:
+    """Train and calibrate the reranker; public sets are found in FRONTDESK_DATA."""
+    from finetune.calibrate import calibrate
+    from finetune.reranker import train_reranker
+    from finetune.reranker_data import Material, demo_shops, shops_below
+
+    with clear_errors():
+        settings = load_settings(home=home)
+        trained = _embedded_encoder(settings)
+        material = Material(
+            shops=(*shops_below(shops), *(_DEMO_WEIGHT * demo_shops(DEMO))),
+            unseen=tuple(shops_below(unseen)),
+        )
+        scores = train_reranker(
+            out,
+            material,
+            trained,
+            settings.data,
+            start=start,
+            epochs=epochs,
+            most=pairs,
+            log=log.info,
+        )
+        log.info("calibrating")
+        thresholds = calibrate(out, material.unseen, trained, settings.engines, settings.knowledge)
+        show(scores | {"thresholds": thresholds}, as_json)
+
+
+@readers.command("calibrate-reranker")
+def calibrate_reranker(
+    folder: Annotated[Path, typer.Argument(help="Folder made by `reranker`.")],
+    unseen: Annotated[Path, typer.Option(help="Shops to calibrate on.")] = UNSEEN_SHOPS,
+    home: Home = DEFAULT_HOME,
+    as_json: Json = False,
+) -> None:
+    """Fit a reranker's probabilities anew, and show what each answer threshold would give."""
+    from finetune.calibrate import calibrate
+    from finetune.reranker_data import shops_below
+
+    with clear_errors():
+        settings = load_settings(home=home)
+        trained = _embedded_encoder(settings)
+        thresholds = calibrate(
+            folder, shops_below(unseen), trained, settings.engines, settings.knowledge
+        )
+        show(thresholds, as_json)
+
+
+@readers.command()
+def inspector(
+    out: Annotated[Path, typer.Option(help="Folder for the adapter and what goes with it.")],
+    findings: Annotated[Path, typer.Option(help="Cases; *-held.jsonl set the limits.")] = FINDINGS,
+    shops: Annotated[Path, typer.Option(help="Shops that hold no finding.")] = SHOPS,
+    start: Annotated[Path, typer.Option(help="The reranker to go on from.")] = RERANKER,
+    told: Annotated[Path | None, typer.Option(help="An adapter that stage one has made.")] = None,
+    epochs: Annotated[int, typer.Option(min=0, help="0: only what goes with the adapter.")] = 3,
+    home: Home = DEFAULT_HOME,
+    as_json: Json = False,
+) -> None:
+    """Train what looks for findings; public sets are found in FRONTDESK_DATA."""
+    from finetune.inspector import Lessons, train_reader
+    from finetune.inspector_data import ordinary_sentences
+    from finetune.inspector_limits import fit_beside
+    from finetune.reranker_data import demo_shops, shops_below
+
+    with clear_errors():
+        settings = load_settings(home=home)
+        trained = load_encoder(None, settings.engines, settings.knowledge.threads, bulk=True)
+        lessons = Lessons.read(findings, [*shops_below(shops), *demo_shops(DEMO)], REPLIES)
+        if epochs:
+            train_reader(out, lessons, trained, start, told=told, epochs=epochs, log=log.info)
+        texts = ordinary_sentences(_public_data(settings))
+        show(fit_beside(out, lessons, trained, texts, settings.engines), as_json)
+
+
+def _public_data(settings: Settings) -> Path:
+    if settings.data is None:
+        raise DataError("set FRONTDESK_DATA to the folder of the public sets")
+    return settings.data
+
+
+def _embedded_encoder(settings: Settings) -> Encoder:
+    """The one whose words the reader reads, whatever the settings say."""
+    return load_encoder(None, settings.engines, settings.knowledge.threads)

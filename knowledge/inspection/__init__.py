@@ -1,0 +1,1 @@
+"""What an operator should know about documents before they are published."""
