@@ -1,6 +1,6 @@
 """First ingest, no-op and a refresh of one document in a hundred, beside the rivals.
 
-    FRONTDESK_DATA=... FRONTDESK_RIVALS=.../bin/python python -m benchmarks.ingest \\
+    FRONTDESK_DATA=... RIVALS_PYTHON=.../bin/python python -m benchmarks.ingest \\
         [--passages 10000] [--rivals langchain,llamaindex,haystack]
 
 All embed the same passages with the same weights (all-MiniLM-L6-v2), one after another on the same
@@ -124,8 +124,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     corpus = rows(arguments.passages)
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
         job = {
             "corpus": str(write(folder / "corpus.jsonl", corpus)),
             "changed": str(write(folder / "changed.jsonl", with_changes(corpus))),
@@ -133,27 +133,28 @@ def main() -> None:
             "encoder": str(minilm_folder()),
             "threads": arguments.threads,
         }
-        results = {"frontdesk": ours(job, folder / "home")}
-        python = os.environ.get("FRONTDESK_RIVALS", "")
+        mine = ours(job, folder / "home")
+        show("frontdesk", mine, {}, arguments.passages)
+        python = os.environ.get("RIVALS_PYTHON", "")
         if not python:
-            print("rivals skipped: set FRONTDESK_RIVALS, see rivals/README.md", file=sys.stderr)
-        for other in arguments.rivals.split(",") if python else ():
-            results[other] = rival(other, job, python)
-            print(other, "done", file=sys.stderr)
-    exact = results.get("langchain", {}).get("exact")
-    for who, result in results.items():
-        rate = arguments.passages / result["first"]
-        shown = {k: v for k, v in result.items() if k not in {"nearest", "exact"}}
-        shown |= {"passages/s": round(rate, 1)}
-        if exact:
-            shown["overlap"] = round(overlap(result["nearest"], exact), 4)
-        if who != "frontdesk":
-            mine = results["frontdesk"]
-            shown["first_ratio"] = round(result["first"] / mine["first"], 2)
-            for stage in ("noop", "refresh"):
-                if result[stage]:
-                    shown[f"{stage}_ratio"] = round(mine[stage] / result[stage], 3)
-        print(f"{who:11}", json.dumps(shown))
+            print("rivals skipped: set RIVALS_PYTHON, see rivals/README.md", file=sys.stderr)
+        for name in arguments.rivals.split(",") if python else ():
+            show(name, rival(name, job, python), mine, arguments.passages)
+
+
+def show(who: str, result: dict[str, Any], mine: dict[str, Any], passages: int) -> None:
+    """Print the figures of one; of a rival also the ratios to ours, as soon as they are known."""
+    shown = {k: v for k, v in result.items() if k not in {"nearest", "exact"}}
+    shown["passages/s"] = round(passages / result["first"], 1)
+    if "exact" in result:
+        shown["overlap_ours"] = round(overlap(mine["nearest"], result["exact"]), 4)
+        shown["overlap_theirs"] = round(overlap(result["nearest"], result["exact"]), 4)
+    if mine:
+        shown["first_ratio"] = round(result["first"] / mine["first"], 2)
+        for stage in ("noop", "refresh"):
+            if result[stage]:
+                shown[f"{stage}_ratio"] = round(mine[stage] / result[stage], 3)
+    print(f"{who:11}", json.dumps(shown), flush=True)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,15 @@ class Held:
     passage: str
     key: str
     detail: str
+    source: str = ""
+    quote: str = ""
+
+    @property
+    def finding(self) -> Finding:
+        """The finding that held it back."""
+        quotes = (self.quote,) if self.quote else ()
+        sources = (self.source,) if self.source else ()
+        return Finding("injected", "blocking", sources, self.detail, (self.passage,), quotes)
 
 
 class Quarantine:
@@ -45,7 +54,11 @@ class Quarantine:
     def keep(self, found: Sequence[Finding], chunks: Sequence[Chunk]) -> None:
         """Remember what is held back, in the place of what was."""
         keys = {chunk.id: chunk.embedding_key for chunk in chunks}
-        rows = [Held(p, keys[p], finding.detail) for finding in found for p in finding.passages]
+        rows = [
+            Held(p, keys[p], f.detail, "".join(f.sources[:1]), "".join(f.quotes[:1]))
+            for f in found
+            for p in f.passages
+        ]
         _write(self._held, [asdict(row) for row in rows])
 
     def allow(self, passage: str, reason: str, who: str = "") -> None:

@@ -87,7 +87,9 @@ class Refresher:
             if rebuild:
                 self.pending.clear()
             elif before and self._is_untouched(paths, before):
-                return _nothing_to_do(before, dry_run, time.monotonic() - started)
+                blocked = [held.finding for held in self.quarantine.held()]
+                if not (strict and blocked):
+                    return _nothing_to_do(before, blocked, dry_run, time.monotonic() - started)
             reused = None if rebuild else before
             loaded = self._load(paths, reused)
             changes = _changes(before.documents() if before else [], loaded.documents)
@@ -140,7 +142,7 @@ class Refresher:
 
     def _is_untouched(self, paths: Sequence[Path], before: Store) -> bool:
         """Whether the same files gave the version before, inspected today, all of them read and
-        nothing held back: then no document needs to be opened."""
+        nothing let in since: then no document needs to be opened."""
         made = before.manifest
         return (
             made.get("encoder") == self.encoder.name
@@ -148,7 +150,7 @@ class Refresher:
             and made.get("inspected") == date.today().isoformat()
             and made.get("cut") == self._cut()
             and made.get("rejected") == 0
-            and not self.quarantine.held()
+            and not {h.key for h in self.quarantine.held()} & self.quarantine.allowed()
             and self.loader.keys(paths) == {f.path: f.key for f in before.files()}
         )
 
@@ -312,7 +314,9 @@ def _clear_disk_errors() -> Iterator[None]:
         raise
 
 
-def _nothing_to_do(served: Store, dry_run: bool, seconds: float) -> RefreshReport:
+def _nothing_to_do(
+    served: Store, blocked: Sequence[Finding], dry_run: bool, seconds: float
+) -> RefreshReport:
     """The report of a refresh that finds everything as it was."""
     return RefreshReport(
         version=served.folder.name,
@@ -321,7 +325,7 @@ def _nothing_to_do(served: Store, dry_run: bool, seconds: float) -> RefreshRepor
         removed=0,
         unchanged=served.manifest["documents"],
         passages=served.manifest["passages"],
-        findings=tuple(sorted(served.findings(), key=_by_severity)),
+        findings=tuple(sorted((*blocked, *served.findings()), key=_by_severity)),
         seconds=round(seconds, 3),
         published=not dry_run,
     )

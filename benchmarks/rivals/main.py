@@ -153,6 +153,8 @@ class LlamaIndex:
             )
             for r in rows
         ]  # fmt: skip
+        # Its Chroma store hands over all nodes of a run at once, more than Chroma takes; but a run
+        # deletes what is not among its documents, so a larger corpus cannot be cut into several.
         self.pipeline.run(documents=documents)
 
     def texts(self) -> dict[str, str]:
