@@ -13,6 +13,7 @@ from itertools import islice
 from knowledge.cross_encoder import Reading
 from knowledge.encoder import Vectors
 from knowledge.inspection.neighbours import near_pairs
+from knowledge.inspection.quantities import quantities
 from knowledge.inspection.reading import PairReader, statements, titled
 from knowledge.rerank import sentence_at
 from knowledge.segment import content_words
@@ -21,6 +22,7 @@ from knowledge.types import Chunk, Finding
 NEAR = 0.3  # cosine from which two passages may be about the same thing
 NEIGHBOURS = 4
 _HIGHEST = 3
+_SHARED_WORDS, _ALIKE = 4, 0.75
 _STEP = 64  # pairs of passages read at a time
 
 Progress = Callable[[str, int, int], None]
@@ -55,6 +57,21 @@ def at_odds(readings: Sequence[Reading]) -> float:
     logits, for what is at odds is so in both directions and often in more than one sentence."""
     highest = sorted((r.relevance for r in readings), reverse=True)[:_HIGHEST]
     return sum(highest) / len(highest) if highest else -math.inf
+
+
+def plainly_at_odds(one: str, other: str) -> bool:
+    """Whether two statements say the same in nearly the same words, with other quantities of the
+    same unit: "within 30 days of delivery", "within 14 days of delivery"."""
+    told, told_other = (set(quantities(t)) for t in (one, other))
+    units, other_units = (
+        {q.partition(" ")[2] for q in only} for only in (told - told_other, told_other - told)
+    )
+    words, other_words = (
+        {w for w in content_words(t) if not any(c.isdigit() for c in w)} for t in (one, other)
+    )
+    shared = len(words & other_words)
+    alike = shared >= _SHARED_WORDS and shared >= _ALIKE * min(len(words), len(other_words))
+    return alike and bool(units & other_units - {""})
 
 
 class Contradictions:
@@ -95,7 +112,7 @@ class Contradictions:
             quote = sentence_at(other, text, span) or text[slice(*span)]
             yield Finding(
                 "contradiction",
-                "warning" if score >= self.sure else "notice",
+                "warning" if score >= self.sure or plainly_at_odds(statement, quote) else "notice",
                 (chunk.source, other.source),
                 f"{chunk.id}: {statement!r} against {other.id}: {quote!r}",
                 (chunk.id, other.id),

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from knowledge.cross_encoder import Reading
-from knowledge.inspection.contradictions import Contradictions
+from knowledge.inspection.contradictions import Contradictions, plainly_at_odds
 from knowledge.inspection.expiry import Expiry
 from knowledge.inspection.orders import Orders, hidden_texts
 from knowledge.inspection.screen import BUCKETS, Screen
@@ -79,6 +79,22 @@ def test_a_contradiction_is_quoted_from_both_passages():
 def test_a_contradiction_that_is_sure_is_a_warning():
     (finding,) = compare(contradictions(WordReader("14 days"), sure=-2.0), [RETURNS, FAQ])
     assert finding.severity == "warning"
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "odds"),
+    [
+        ("You may send shoes back within 30 days of delivery.",
+         "You may send shoes back within two weeks of delivery.", True),
+        ("You may send shoes back within 14 days of delivery.",
+         "You may send shoes back within two weeks of delivery.", False),
+        ("United States: USD 79", "United States: USD 6.00", False),
+        ("Send shoes back within 30 days.", "Lamps have a guarantee of 14 days.", False),
+    ],
+)  # fmt: skip
+def test_the_same_words_with_another_quantity_are_plainly_at_odds(one, other, odds):
+    assert plainly_at_odds(one, other) is odds
+    assert plainly_at_odds(other, one) is odds
 
 
 def test_passages_that_agree_give_no_finding():
