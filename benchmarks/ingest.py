@@ -25,6 +25,7 @@ import numpy as np
 
 from assistant.build import build_knowledge
 from assistant.settings import load_settings
+from benchmarks.asking import read_jsonl
 from benchmarks.passages import questions, rows, with_changes, write
 from knowledge.build import open_inspector, open_refresher
 from knowledge.minilm import minilm_folder
@@ -77,13 +78,9 @@ def ours(job: dict[str, Any], home: Path) -> dict[str, Any]:
     result["embedded"] = counting.count
     store = Store(refresher.versions.current_folder())
     held = {f"{c.document_id}\n{c.indexed_text}" for c in store.chunks}
-    wanted = {f"{r['id']}\n{r['title']}\n{r['text']}" for r in _read(job["changed"])}
+    wanted = {f"{r['id']}\n{r['title']}\n{r['text']}" for r in read_jsonl(Path(job["changed"]))}
     store.close()
     return result | {"stale": len(held - wanted), "missing": len(wanted - held)}
-
-
-def _read(path: str) -> list[dict[str, str]]:
-    return [json.loads(line) for line in Path(path).read_text(encoding="utf-8").split("\n")]
 
 
 def _timed(refresher: Refresher, source: str) -> float:

@@ -66,7 +66,10 @@ class CrossEncoder:
         exported = engines / f"{self.name}{'' if bulk else '-int8'}.onnx"
         if not exported.exists():
             log.info("exporting the reader to ONNX, once: %s", exported)
-            (_export_whole if bulk else _export)(_merged(folder), exported)
+            if bulk:
+                export_onnx(_merged(folder), exported, OUTPUTS)
+            else:
+                _export_quantised(_merged(folder), exported)
         self._run = bulk_session(exported, threads) if bulk else onnx_session(exported, threads)
         self._tokenizer = extended_tokenizer(minilm_folder(), ENCODER_ADAPTER)
         self._tokenizer.enable_truncation(MAX_TOKENS, strategy="longest_first")
@@ -112,11 +115,7 @@ def best_span(
     return margin, (offsets[first + i][0], offsets[first + j][1])
 
 
-def _export_whole(module: Any, path: Path) -> None:
-    export_onnx(module, path, OUTPUTS)
-
-
-def _export(module: Any, path: Path) -> None:
+def _export_quantised(module: Any, path: Path) -> None:
     """Export to ONNX and quantise the weights, a scale for each output channel."""
     from onnxruntime.quantization import QuantType, quantize_dynamic
 

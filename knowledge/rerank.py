@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from heapq import nlargest
 from operator import itemgetter
@@ -110,6 +110,12 @@ def windows_of(text: str) -> list[str]:
     ]
 
 
+def logistic(weights: Iterable[float], values: Iterable[float]) -> float:
+    """The probability that a logistic model with these weights gives to these values."""
+    logit = sum(w * v for w, v in zip(weights, values, strict=True))
+    return 1 / (1 + math.exp(-max(-30.0, min(30.0, logit))))
+
+
 @dataclass(frozen=True, slots=True)
 class Calibration:
     """Logistic weights over FEATURES, one row for each of MODELS."""
@@ -124,8 +130,7 @@ class Calibration:
 
     def relevance(self, kind: str, features: Sequence[float]) -> float:
         """Probability that a candidate answers, by the model `kind`."""
-        logit = sum(w * f for w, f in zip(self.weights[kind], features, strict=True))
-        return 1 / (1 + math.exp(-max(-30.0, min(30.0, logit))))
+        return logistic(self.weights[kind], features)
 
 
 class CrossEncoderReranker:

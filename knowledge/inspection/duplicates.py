@@ -3,13 +3,12 @@
 What tells them from sister pages, which share most of their words and are both needed, is what is
 different: another quantity, another name, a subject that the title and the text of the one hold and
 the other lacks, a sentence turned round. A logistic model weighs that (`python -m finetune
-duplicates` fits it on `finetune/findings`).
+inspector` fits it on `finetune/findings`).
 """
 
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -23,6 +22,7 @@ from knowledge.encoder import Encoder, Vectors
 from knowledge.inspection.neighbours import document_vectors, near_pairs
 from knowledge.inspection.quantities import quantities
 from knowledge.inspection.reading import statements
+from knowledge.rerank import logistic
 from knowledge.segment import content_words, is_cjk
 from knowledge.types import Chunk, Document, Finding
 
@@ -177,14 +177,13 @@ class DuplicateModel:
 
     @classmethod
     def load(cls, path: Path) -> DuplicateModel:
-        """From the JSON file that `finetune duplicates` writes."""
+        """From the JSON file that `finetune inspector` writes."""
         row = json.loads(path.read_text())
         return cls(row["weights"], row["threshold"])
 
     def probability(self, values: Sequence[float]) -> float:
         """That two documents with these features say the same."""
-        logit = sum(self.weights[n] * v for n, v in zip(FEATURES, values, strict=True))
-        return 1 / (1 + math.exp(-max(-30.0, min(30.0, logit))))
+        return logistic((self.weights[name] for name in FEATURES), values)
 
 
 class Duplicates:

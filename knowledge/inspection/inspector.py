@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Protocol
 
 from knowledge.encoder import Encoder, Vectors
-from knowledge.inspection.contradictions import Contradictions
+from knowledge.inspection.contradictions import Contradictions, Progress
 from knowledge.inspection.duplicates import DuplicateModel, Duplicates
 from knowledge.inspection.expiry import Expiry
 from knowledge.inspection.orders import Orders, hidden_texts
@@ -30,8 +30,6 @@ _INSPECTING = 1
 _OF_TEXTS = frozenset({"injected", "contradiction", "duplicate"})
 # Files beside the reader's weights.
 SCREEN, DUPLICATES, LIMITS = "screen.safetensors", "duplicates.json", "limits.json"
-
-Progress = Callable[[str, int, int], None]
 
 
 def silent(stage: str, done: int, total: int) -> None:

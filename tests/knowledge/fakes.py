@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from datetime import date
 
 from knowledge.encoder import Vectors
-from knowledge.inspection.inspector import Progress, silent
+from knowledge.inspection.contradictions import Progress
+from knowledge.inspection.inspector import silent
 from knowledge.types import Chunk, Document, Finding, Seen
 
 
