@@ -27,7 +27,7 @@ CASES = Path(__file__).parent / "findings"
 def kinds_found(case: Case, encoder: Encoder, inspector: Inspector) -> set[str]:
     """The kinds of findings about the documents of a case."""
     chunks = [c for d in case.documents for c in cut(d)]
-    orders = inspector.orders(chunks, [])
+    orders = inspector.orders(chunks, [], Seen())
     held_back = {p for f in orders if f.severity == "blocking" for p in f.passages}
     served = [c for c in chunks if c.id not in held_back]
     found = {f.kind for f in orders}

@@ -62,9 +62,9 @@ def ours(job: dict[str, Any], home: Path) -> dict[str, Any]:
     refresher = open_refresher(
         home, settings.engines, settings.knowledge, lambda stage, done, total: None
     )
-    counting = Counting(refresher.encoder)
-    refresher.encoder = counting
-    refresher.inspector = open_inspector(counting, settings.engines, settings.knowledge)
+    counting = Counting(refresher.drafter.encoder)
+    refresher.drafter.encoder = counting
+    refresher.drafter.inspector = open_inspector(counting, settings.engines, settings.knowledge)
     counting.embed(["warm up"])
     result = {"first": _timed(refresher, job["corpus"])}
     knowledge = build_knowledge(settings)

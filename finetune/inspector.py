@@ -24,6 +24,7 @@ from finetune.inspector_data import (
     read_cases,
     reply_pairs,
 )
+from finetune.ordinary import Ordinary
 from finetune.reranker import network, train
 from finetune.reranker_data import Pair, Shop, read_records, shop_chunks
 from knowledge.encoder import Encoder
@@ -33,7 +34,8 @@ from knowledge.minilm import ENCODER_ADAPTER, backbone, extended_tokenizer, mini
 
 WRITTEN_ON = date(2026, 11, 26)  # what "today" is in the cases
 _TOLD_PAIRS = 22_000
-_NEIGHBOURS, _QUIET_ORDERS, _QUIET_PAGES = 9, 500, 150  # a shop; in all; in all
+_NEIGHBOURS = 9  # a shop
+_QUIET_ORDERS, _QUIET_PAGES, _VERSIONS = 500, 150, 300
 
 Log = Callable[[str], object]
 
@@ -46,9 +48,12 @@ class Lessons:
     held: tuple[Case, ...]
     shops: tuple[Shop, ...]
     replies: Path
+    ordinary: Ordinary
 
     @classmethod
-    def read(cls, findings: Path, shops: Sequence[Shop], replies: Path) -> Lessons:
+    def read(
+        cls, findings: Path, shops: Sequence[Shop], replies: Path, ordinary: Ordinary
+    ) -> Lessons:
         """From a folder of cases. Raises DataError when it lacks a kind, learnt or held."""
         files = sorted(findings.glob("*.jsonl"))
         learnt = [c for p in files if not p.stem.endswith("-held") for c in read_cases(p)]
@@ -58,7 +63,7 @@ class Lessons:
                 c.kind for c in cases
             }:
                 raise DataError(f"{findings} holds no cases of {', '.join(sorted(missing))}")
-        return cls(tuple(learnt), tuple(held), tuple(shops), replies)
+        return cls(tuple(learnt), tuple(held), tuple(shops), replies, ordinary)
 
     def of(self, kind: str) -> list[Case]:
         """The cases of a kind to learn from."""
@@ -87,11 +92,11 @@ def case_pairs(lessons: Lessons, encoder: Encoder, rng: random.Random) -> list[P
         pairs += orders_pairs(case, rng)
     for shop in lessons.shops:
         pairs += neighbour_pairs(shop, encoder, rng, _NEIGHBOURS)
-    return [*pairs, *_ordinary(lessons.shops, rng)]
+    return [*pairs, *_quiet(lessons, rng)]
 
 
-def _ordinary(shops: Sequence[Shop], rng: random.Random) -> Iterator[Pair]:
-    chunks = [c for shop in shops for c in shop_chunks(shop)]
+def _quiet(lessons: Lessons, rng: random.Random) -> Iterator[Pair]:
+    chunks = [c for shop in lessons.shops for c in shop_chunks(shop)]
     for chunk in rng.sample(chunks, min(_QUIET_ORDERS, len(chunks))):
         said = plain_statements(chunk)
         question, text = orders_asked(chunk, around(said, rng.randrange(len(said))))
@@ -100,6 +105,10 @@ def _ordinary(shops: Sequence[Shop], rng: random.Random) -> Iterator[Pair]:
         question, text = expiry_asked(chunk, WRITTEN_ON)
         if "[over]" not in text and "[soon]" not in text:
             yield Pair(question, text, 0, None, chunk.source)
+    versions = lessons.ordinary.versions
+    for chunk in rng.sample(versions, min(_VERSIONS, len(versions))):
+        question, text = expiry_asked(chunk, WRITTEN_ON)
+        yield Pair(question, text, 0, None, chunk.source)
 
 
 def train_reader(

@@ -20,7 +20,7 @@ from finetune.corrupt import corrupted
 from finetune.reranker_data import Pair, Shop, read_records, shop_chunks
 from knowledge.chunk import chunk_document
 from knowledge.encoder import Encoder
-from knowledge.inspection.contradictions import contradiction_asked
+from knowledge.inspection.claims import contradiction_asked
 from knowledge.inspection.dates import year_in
 from knowledge.inspection.expiry import expiry_asked, tagged
 from knowledge.inspection.orders import around, orders_asked, plain_statements, plainly
@@ -31,7 +31,6 @@ from knowledge.types import Chunk, Document, parse_day
 _CHUNK_WORDS, _OVERLAP = 90, 1  # as served, see KnowledgeSettings
 _CITATION = re.compile(r"\s*\[([^\]\[]+)\]")
 _SAME_PLACE = 0.5
-_EVERY, _FROM_EACH = 25, 6  # help documents, and sentences of one
 _QUIET = 2  # statements beside the one that clashes, that are read too
 
 
@@ -219,15 +218,3 @@ def neighbour_pairs(shop: Shop, encoder: Encoder, rng: random.Random, count: int
             text = titled(chunks[n], chunks[n].text)
             question = contradiction_asked(chunks[n], changed)
             yield Pair(question, text, 1, place_of(statement, text), shop.name)
-
-
-def ordinary_sentences(data: Path) -> list[str]:
-    """Sentences of the help documents below FRONTDESK_DATA, none of which gives orders."""
-    rng = random.Random(1)
-    found: list[str] = []
-    for name in ("english_docs", "chinese_docs"):
-        for number, record in enumerate(read_records(data / "corpora" / f"{name}.jsonl.zst")):
-            if number % _EVERY == 0:
-                said = statements(record["text"])
-                found += rng.sample(said, min(_FROM_EACH, len(said)))
-    return found

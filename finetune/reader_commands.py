@@ -178,18 +178,19 @@ def inspector(
 ) -> None:
     """Train what looks for findings; public sets are found in FRONTDESK_DATA."""
     from finetune.inspector import Lessons, train_reader
-    from finetune.inspector_data import ordinary_sentences
     from finetune.inspector_limits import fit_beside
+    from finetune.ordinary import Ordinary
     from finetune.reranker_data import demo_shops, shops_below
 
     with clear_errors():
         settings = load_settings(home=home)
         trained = load_encoder(None, settings.engines, settings.knowledge.threads, bulk=True)
-        lessons = Lessons.read(findings, [*shops_below(shops), *demo_shops(DEMO)], REPLIES)
+        ordinary = Ordinary.read(_public_data(settings))
+        held = [*shops_below(shops), *demo_shops(DEMO)]
+        lessons = Lessons.read(findings, held, REPLIES, ordinary)
         if epochs:
             train_reader(out, lessons, trained, start, told=told, epochs=epochs, log=log.info)
-        texts = ordinary_sentences(_public_data(settings))
-        show(fit_beside(out, lessons, trained, texts, settings.engines), as_json)
+        show(fit_beside(out, lessons, trained, settings.engines, log.info), as_json)
 
 
 def _public_data(settings: Settings) -> Path:

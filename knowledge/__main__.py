@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
+from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -36,6 +38,7 @@ from knowledge.versions import Versions
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 Home = Annotated[Path | None, typer.Option(help="Folder that holds all state.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
+_LOWER_PRIORITY = 10
 CUSTOMER_ROLES = frozenset({"customer", "user"})
 
 
@@ -68,6 +71,8 @@ def refresh(
     as_json: Json = False,
 ) -> None:
     """Bring the knowledge base to what the sources hold now, and publish it."""
+    with suppress(OSError):  # customers' questions go first
+        os.setpriority(os.PRIO_PROCESS, 0, _LOWER_PRIORITY)
     with clear_errors():
         settings = settings_of(home)
         with progress_bar() as show:

@@ -11,10 +11,11 @@ from knowledge.extraction import Limits as ReadingLimits
 from knowledge.inspection.inspector import Inspector, TrainedInspector
 from knowledge.language import Detector
 from knowledge.load import Loader
-from knowledge.refresh import Progress, Refresher, Replay
+from knowledge.refresh import Refresher, Replay
 from knowledge.rerank import Calibration, CrossEncoderReranker
 from knowledge.retrieve import KnowledgeBase
 from knowledge.settings import KnowledgeSettings
+from knowledge.types import Progress
 from knowledge.versions import Versions
 
 WEIGHTS = Path(__file__).parent / "weights"

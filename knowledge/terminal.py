@@ -21,8 +21,8 @@ from rich.progress import (
 from rich.text import Text
 
 from knowledge.diff import DocumentChange
-from knowledge.refresh import Progress as RefreshProgress
 from knowledge.types import Finding, RefreshReport
+from knowledge.types import Progress as RefreshProgress
 
 _errors = Console(stderr=True)
 _EDIT_SIGNS = {"removed": ("[-", "-]", "red"), "added": ("{+", "+}", "green")}

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
+
+Progress = Callable[[str, int, int], None]  # (stage, done, of how many)
 
 # Of a finding, gravest first.
 SEVERITIES = ("blocking", "warning", "notice")
@@ -158,12 +161,22 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What the version before was found to hold, on `day`; `unchanged` passages (ids) are in it as
-    they are now."""
+    """What the version before was found to hold, on `day`.
+
+    `unchanged` passages (ids) are in it as they are now; `changed` are the passages that documents
+    had there which have changed since.
+    """
 
     day: date | None = None
     findings: tuple[Finding, ...] = ()
     unchanged: frozenset[str] = frozenset()
+    changed: tuple[Chunk, ...] = ()
+
+    def cleared(self, kind: str) -> Iterator[Chunk]:
+        """The changed passages of documents about which nothing of the kind was found: what still
+        stands of them need not be read again."""
+        found = {document_of(p) for f in self.findings if f.kind == kind for p in f.passages}
+        return (c for c in self.changed if c.document_id not in found)
 
 
 @dataclass(frozen=True, slots=True)

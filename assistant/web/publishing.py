@@ -14,7 +14,6 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -34,7 +33,6 @@ Kind = Literal["preview", "publish"]
 COMMAND = (sys.executable, "-m", "knowledge")
 # A refresh that hangs must not keep the operators out for ever.
 _LONGEST_SECONDS = 4 * 3600
-_LOWER_PRIORITY = 10
 _AUDIT_ENTRIES = 1000
 
 
@@ -205,8 +203,6 @@ class Publisher:
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             env=self._environment, text=True, encoding="utf-8", errors="replace",
         )  # fmt: skip
-        with suppress(OSError):  # customers' questions go first
-            os.setpriority(os.PRIO_PROCESS, process.pid, _LOWER_PRIORITY)
         try:
             output, errors = process.communicate(timeout=_LONGEST_SECONDS)
         except subprocess.TimeoutExpired:

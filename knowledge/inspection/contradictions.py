@@ -1,55 +1,32 @@
 """Two passages that answer the same question with different facts.
 
 Passages near one another that one customer could be told are put beside each other; each statement
-of the one is read beside the other: is it denied there, and where?
+of the one that promises something is read beside the other: is it denied there, and where? Where a
+document has changed, what it said before is not read again.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
+from typing import Any
 
 from knowledge.cross_encoder import Reading
 from knowledge.encoder import Vectors
+from knowledge.inspection.claims import Claim, ClaimScreen, Told, claims_of
 from knowledge.inspection.neighbours import near_pairs
 from knowledge.inspection.quantities import quantities
 from knowledge.inspection.reading import PairReader, statements, titled
 from knowledge.rerank import sentence_at
 from knowledge.segment import content_words
-from knowledge.types import Chunk, Finding
+from knowledge.types import Chunk, Finding, Progress, Seen
 
 NEAR = 0.3  # cosine from which two passages may be about the same thing
 NEIGHBOURS = 4
 _HIGHEST = 3
 _SHARED_WORDS, _ALIKE = 4, 0.75
 _STEP = 64  # pairs of passages read at a time
-
-Progress = Callable[[str, int, int], None]
-Claim = tuple[Chunk, str, Chunk]  # a passage's statement, and the passage that it is read beside
-
-
-def contradiction_asked(chunk: Chunk, statement: str) -> str:
-    """Does the text deny this statement of the chunk?"""
-    return f"contradicts: {titled(chunk, statement)}"
-
-
-def told_by_both(chunk: Chunk, other: Chunk) -> list[str]:
-    """The chunk's statements that share a word with the other, and do not stand there as well."""
-    words = set(content_words(other.indexed_text))
-    said = dict.fromkeys(s for s in statements(chunk.text) if s not in other.text)
-    return [s for s in said if words & set(content_words(s))]
-
-
-def claims_of(a: Chunk, b: Chunk) -> list[Claim]:
-    """What is read of two passages: the statements of either beside the other."""
-    return [(x, s, y) for x, y in ((a, b), (b, a)) for s in told_by_both(x, y)]
-
-
-def claim_asked(claim: Claim) -> tuple[str, str]:
-    """(question, text) of a claim."""
-    chunk, statement, other = claim
-    return contradiction_asked(chunk, statement), titled(other, other.text)
 
 
 def at_odds(readings: Sequence[Reading]) -> float:
@@ -77,47 +54,83 @@ def plainly_at_odds(one: str, other: str) -> bool:
 class Contradictions:
     """Finds them among at most `most` pairs of passages, the nearest first."""
 
-    def __init__(self, reader: PairReader, limit: float, sure: float, most: int) -> None:
+    def __init__(
+        self, reader: PairReader, screen: ClaimScreen, limit: float, sure: float, most: int
+    ) -> None:
         self.reader = reader
+        self.screen = screen
         self.limit = limit
         self.sure = sure
         self.most = most
 
     def find(
-        self, chunks: Sequence[Chunk], vectors: Vectors, new: Sequence[int], progress: Progress
+        self,
+        chunks: Sequence[Chunk],
+        vectors: Vectors,
+        new: Sequence[int],
+        seen: Seen,
+        progress: Progress,
     ) -> list[Finding]:
         """A finding a pair of passages of which one is new (rows); vectors has one row a chunk."""
         near = near_pairs(chunks, vectors, new, NEAR, NEIGHBOURS)
         pairs = near[: self.most]
         found = [_left_out(len(near) - self.most)] if 0 < self.most < len(near) else []
+        told = {n: Told.by(chunks[n]) for pair in pairs for n in pair}
+        known = {key for c in seen.cleared("contradiction") for key in _keys(c)}
+
+        def is_new(chunk: Chunk, statement: str) -> bool:
+            return chunk.id not in seen.unchanged and _key(chunk, statement) not in known
+
         for start in range(0, len(pairs), _STEP):
             step = pairs[start : start + _STEP]
-            found += self._read([(chunks[a], chunks[b]) for a, b in step])
+            claims = [claims_of(told[a], told[b], float(vectors[a] @ vectors[b])) for a, b in step]
+            found += self._read(
+                [
+                    [
+                        c
+                        for c in of_pair
+                        if is_new(c.chunk, c.statement) or is_new(c.other, c.nearest)
+                    ]
+                    for of_pair in claims
+                ]
+            )
             progress("compare", min(start + _STEP, len(pairs)), len(pairs))
         return found
 
-    def _read(self, pairs: Sequence[tuple[Chunk, Chunk]]) -> Iterator[Finding]:
-        """Of each pair of passages the claim that is denied most surely, if they are at odds."""
-        claims = [claims_of(a, b) for a, b in pairs]
-        asked = [[claim_asked(c) for c in of_pair] for of_pair in claims]
-        readings = iter(self.reader.read_pairs([pair for of_pair in asked for pair in of_pair]))
-        for of_pair, pairs_asked in zip(claims, asked, strict=True):
-            read = list(islice(readings, len(of_pair)))
-            score = at_odds(read)
+    def _read(self, claims: Sequence[Sequence[Claim]]) -> Iterator[Finding]:
+        """Of the claims of each pair of passages the one that is denied most surely, if they are at
+        odds."""
+        read = [[c for c in of_pair if self.screen.passes(c)] for of_pair in claims]
+        readings = iter(self.reader.read_pairs([c.asked for of_pair in read for c in of_pair]))
+        for of_pair in read:
+            told = list(islice(readings, len(of_pair)))
+            score = at_odds(told)
             if score < self.limit:
                 continue
-            best = max(range(len(read)), key=lambda n: read[n].relevance)
-            chunk, statement, other = of_pair[best]
-            text, span = pairs_asked[best][1], read[best].span
-            quote = sentence_at(other, text, span) or text[slice(*span)]
+            claim, reading = max(
+                zip(of_pair, told, strict=True), key=lambda pair: pair[1].relevance
+            )
+            text = claim.asked[1]
+            quote = sentence_at(claim.other, text, reading.span) or text[slice(*reading.span)]
+            sure = score >= self.sure or plainly_at_odds(claim.statement, quote)
             yield Finding(
                 "contradiction",
-                "warning" if score >= self.sure or plainly_at_odds(statement, quote) else "notice",
-                (chunk.source, other.source),
-                f"{chunk.id}: {statement!r} against {other.id}: {quote!r}",
-                (chunk.id, other.id),
-                (statement, quote),
+                "warning" if sure else "notice",
+                (claim.chunk.source, claim.other.source),
+                f"{claim.chunk.id}: {claim.statement!r} against {claim.other.id}: {quote!r}",
+                (claim.chunk.id, claim.other.id),
+                (claim.statement, quote),
             )
+
+
+def _key(chunk: Chunk, statement: str) -> tuple[Any, ...]:
+    """What decides with what a statement is compared, and as what it is read."""
+    days = (chunk.valid_from, chunk.valid_until)
+    return chunk.document_id, chunk.language, chunk.for_staff, *days, titled(chunk, statement)
+
+
+def _keys(chunk: Chunk) -> Iterator[tuple[Any, ...]]:
+    return (_key(chunk, statement) for statement in statements(chunk.text))
 
 
 def _left_out(count: int) -> Finding:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +22,6 @@ from knowledge.encoder import Encoder, Vectors
 from knowledge.inspection.neighbours import document_vectors, near_pairs
 from knowledge.inspection.quantities import quantities
 from knowledge.inspection.reading import statements
-from knowledge.rerank import logistic
 from knowledge.segment import content_words, is_cjk
 from knowledge.types import Chunk, Document, Finding
 
@@ -31,6 +30,8 @@ FEATURES = (
     "subjects_either", "words_both", "names", "opposites", "turned", "jaccard", "containment",
     "nearest_mean", "nearest_least", "nearest_two", "cosine", "title_cosine", "lengths",
 )  # fmt: skip
+# The highest values of those that need the vectors of statements and titles; the least is 0.
+_MOST = {"turned": 2, "nearest_mean": 1, "nearest_least": 1, "nearest_two": 1, "title_cosine": 1}
 _NAME_EN = re.compile(r"(?<![.!?:\n|*•-] )(?<!^)\b[A-Z][\w-]+", re.MULTILINE)
 _NAME_ZH = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
 _NEGATIONS = re.compile(
@@ -54,38 +55,28 @@ _MOST_STATEMENTS = 40
 
 @dataclass(frozen=True, slots=True)
 class DocumentText:
-    """What of a document is compared: its statements with their vectors (statements, dimensions),
-    its own vector and its title's."""
+    """A document as it is compared: its statements (the first of a long one are enough to tell) and
+    its vector, the mean of its passages' (`document_vectors`)."""
 
     title: str
     text: str
     statements: tuple[str, ...]
-    vectors: NDArray[np.float32]
     vector: NDArray[np.float32]
-    title_vector: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, document: Document, vector: NDArray[np.float32]) -> DocumentText:
+        """A document with its vector."""
+        said = tuple(statements(document.text)[:_MOST_STATEMENTS])
+        return cls(document.title, document.text, said, vector)
+
+    @property
+    def to_embed(self) -> list[str]:
+        """What `nearness` needs the vectors of."""
+        return [*self.statements, self.title]
 
 
-def texts_of(document: Document) -> list[str]:
-    """The texts of a document to embed, in the order that `compared` takes their vectors."""
-    whole = f"{document.title}. {document.text}"
-    return [*_compared_statements(document), whole, document.title]
-
-
-def _compared_statements(document: Document) -> tuple[str, ...]:
-    """The first of a long document are enough to tell whether another says the same."""
-    return tuple(statements(document.text)[:_MOST_STATEMENTS])
-
-
-def compared(document: Document, vectors: NDArray[np.float32]) -> DocumentText:
-    """A document with the vectors of its `texts_of`."""
-    said = _compared_statements(document)
-    return DocumentText(
-        document.title, document.text, said, vectors[: len(said)], vectors[-2], vectors[-1]
-    )
-
-
-def features(a: DocumentText, b: DocumentText) -> tuple[float, ...]:
-    """Values of FEATURES for two documents; they are the same in either order."""
+def features(a: DocumentText, b: DocumentText) -> dict[str, float]:
+    """Values of those FEATURES that need no further vector; they are the same in either order."""
     whole_a, whole_b = f"{a.title}. {a.text}", f"{b.title}. {b.text}"
     told_a, told_b = set(quantities(a.text)), set(quantities(b.text))
     only_a, only_b = len(told_a - told_b), len(told_b - told_a)
@@ -100,34 +91,40 @@ def features(a: DocumentText, b: DocumentText) -> tuple[float, ...]:
         for words, title, other in ((words_a, title_a, all_b), (words_b, title_b, all_a))
     ]
     shared, either = len(set(words_a) & set(words_b)), len(set(words_a) | set(words_b))
-    cosines = a.vectors @ b.vectors.T
-    nearest = np.sort(np.concatenate([cosines.max(1), cosines.max(0)]))
-    return (
-        1.0,
-        min(only_a, only_b, 3),
-        min(only_a + only_b, 6),
-        (only_a + only_b) / max(1, len(told_a | told_b)),
-        min(subjects[0], 2),
-        min(subjects[1], 3),
-        min(*own, 3),
-        min(_names_apart(whole_a, whole_b), 4),
-        min(_opposites(whole_a, whole_b), 2),
-        min(
-            max(
-                _turned(a.statements, b.statements, cosines),
-                _turned(b.statements, a.statements, cosines.T),
-            ),
-            2,
-        ),
-        shared / max(1, either),
-        shared / max(1, min(len(words_a), len(words_b))),
-        float(nearest.mean()),
-        float(nearest[0]),
-        float(nearest[:2].mean()),
-        float(a.vector @ b.vector),
-        float(a.title_vector @ b.title_vector),
-        min(abs(len(a.statements) - len(b.statements)), 3),
+    return {
+        "bias": 1.0,
+        "quantities_both": min(only_a, only_b, 3),
+        "quantities_either": min(only_a + only_b, 6),
+        "quantities_share": (only_a + only_b) / max(1, len(told_a | told_b)),
+        "subjects_both": min(subjects[0], 2),
+        "subjects_either": min(subjects[1], 3),
+        "words_both": min(*own, 3),
+        "names": min(_names_apart(whole_a, whole_b), 4),
+        "opposites": min(_opposites(whole_a, whole_b), 2),
+        "jaccard": shared / max(1, either),
+        "containment": shared / max(1, min(len(words_a), len(words_b))),
+        "cosine": float(a.vector @ b.vector),
+        "lengths": min(abs(len(a.statements) - len(b.statements)), 3),
+    }
+
+
+def nearness(
+    a: DocumentText, b: DocumentText, of_a: NDArray[np.float32], of_b: NDArray[np.float32]
+) -> dict[str, float]:
+    """Values of the other FEATURES, with the vectors of either's `to_embed`."""
+    cosines = of_a[:-1] @ of_b[:-1].T
+    nearest = np.sort(np.concatenate([cosines.max(1), cosines.max(0)])).clip(0, 1)
+    turned = max(
+        _turned(a.statements, b.statements, cosines),
+        _turned(b.statements, a.statements, cosines.T),
     )
+    return {
+        "turned": min(turned, 2),
+        "nearest_mean": float(nearest.mean()),
+        "nearest_least": float(nearest[0]),
+        "nearest_two": float(nearest[:2].mean()),
+        "title_cosine": float((of_a[-1] @ of_b[-1]).clip(0, 1)),
+    }
 
 
 def _names_apart(a: str, b: str) -> int:
@@ -170,7 +167,7 @@ def _turned(a: Sequence[str], b: Sequence[str], cosines: NDArray[np.float32]) ->
 
 @dataclass(frozen=True, slots=True)
 class DuplicateModel:
-    """Logistic weights over FEATURES, and the probability from which a pair is reported."""
+    """Logistic weights over FEATURES, and the logit from which a pair is reported."""
 
     weights: Mapping[str, float]
     threshold: float
@@ -181,9 +178,12 @@ class DuplicateModel:
         row = json.loads(path.read_text())
         return cls(row["weights"], row["threshold"])
 
-    def probability(self, values: Sequence[float]) -> float:
-        """That two documents with these features say the same."""
-        return logistic((self.weights[name] for name in FEATURES), values)
+    def logit(self, values: Mapping[str, float]) -> float:
+        """Of two documents with these features; what is not told counts as much for them as it
+        can."""
+        known = sum(self.weights[name] * value for name, value in values.items())
+        missing = (max(0.0, self.weights[n] * most) for n, most in _MOST.items() if n not in values)
+        return known + sum(missing)
 
 
 class Duplicates:
@@ -211,25 +211,32 @@ class Duplicates:
         changed = {chunks[n].document_id for n in new}
         rows = [n for n, i in enumerate(ids) if i in changed]
         first = [passages[i][0] for i in ids]
-        pairs = near_pairs(first, means, rows, _NEAR, _NEIGHBOURS)[: self.most]
+        near = near_pairs(first, means, rows, _NEAR, _NEIGHBOURS)[: self.most]
         held = {d.id: d for d in documents}
-        texts = self._compared([held[i] for i in {ids[n] for pair in pairs for n in pair}])
+        texts = {n: DocumentText.of(held[ids[n]], means[n]) for pair in near for n in pair}
         found = []
-        for one, other in ((held[ids[a]], held[ids[b]]) for a, b in pairs):
-            if not (texts[one.id].statements and texts[other.id].statements):
-                continue
-            probability = self.model.probability(features(texts[one.id], texts[other.id]))
-            if probability >= self.model.threshold:
-                detail = f"{one.id} and {other.id} say the same: {one.title!r}, {other.title!r}"
-                both = tuple(c.id for d in (one, other) for c in passages[d.id])
-                sources = (one.source, other.source)
-                found.append(Finding("duplicate", "warning", sources, detail, both))
+        for a, b in self._same(texts, near):
+            one, other = held[ids[a]], held[ids[b]]
+            detail = f"{one.id} and {other.id} say the same: {one.title!r}, {other.title!r}"
+            both = tuple(c.id for d in (one, other) for c in passages[d.id])
+            found.append(Finding("duplicate", "warning", (one.source, other.source), detail, both))
         return found
 
-    def _compared(self, documents: Sequence[Document]) -> dict[str, DocumentText]:
-        """The documents by id, with the vectors of what is compared."""
-        texts = [texts_of(d) for d in documents]
-        vectors = self.encoder.embed([t for held in texts for t in held])
-        stops = np.cumsum([len(held) for held in texts])
-        parts = np.split(vectors, stops[:-1]) if documents else []
-        return {d.id: compared(d, part) for d, part in zip(documents, parts, strict=True)}
+    def _same(
+        self, texts: Mapping[int, DocumentText], pairs: Sequence[tuple[int, int]]
+    ) -> Iterator[tuple[int, int]]:
+        """The pairs that say the same; statements are embedded only of those that still may."""
+        told = {
+            (a, b): features(texts[a], texts[b])
+            for a, b in pairs
+            if texts[a].statements and texts[b].statements
+        }
+        may = {p: v for p, v in told.items() if self.model.logit(v) >= self.model.threshold}
+        needed = sorted({n for pair in may for n in pair})
+        vectors = self.encoder.embed([t for n in needed for t in texts[n].to_embed])
+        stops = np.cumsum([len(texts[n].to_embed) for n in needed])[:-1]
+        of = dict(zip(needed, np.split(vectors, stops), strict=True)) if needed else {}
+        for (a, b), values in may.items():
+            near = nearness(texts[a], texts[b], of[a], of[b])
+            if self.model.logit({**values, **near}) >= self.model.threshold:
+                yield a, b

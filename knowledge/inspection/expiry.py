@@ -20,11 +20,13 @@ from knowledge.inspection.dates import (
     year_in,
 )
 from knowledge.inspection.reading import PairReader, titled
+from knowledge.inspection.screen import Screen
 from knowledge.segment import split_sentences
 from knowledge.types import Chunk, Document, Finding, Seen
 
 SOON_DAYS = 30
 _LONG = timedelta(days=300)
+_PRESSING = ("[over]", "[soon]")
 
 
 def soon_after(today: date) -> date:
@@ -73,11 +75,19 @@ def expiry_asked(chunk: Chunk, today: date) -> tuple[str, str]:
     return asked, tagged(titled(chunk, chunk.text), today, year)
 
 
+def telling(asked: str, text: str) -> str:
+    """What is quickly looked at of an `expiry_asked`: the title, and the sentences with a day that
+    is over or soon is; nothing where there is none."""
+    said = [s for s in split_sentences(text) if any(state in s for state in _PRESSING)]
+    return " ".join([asked, *said]) if said else ""
+
+
 class Expiry:
     """Finds documents out of force, or within SOON_DAYS."""
 
-    def __init__(self, reader: PairReader, limit: float) -> None:
+    def __init__(self, reader: PairReader, screen: Screen, limit: float) -> None:
         self.reader = reader
+        self.screen = screen
         self.limit = limit
 
     def find(
@@ -101,17 +111,22 @@ class Expiry:
         found: dict[str, Finding] = {}
         asked: list[tuple[Chunk, tuple[str, str]]] = []
         for chunk in chunks:
-            if not may_name_days(chunk.indexed_text):
-                continue
             known = seen.day if chunk.id in seen.unchanged else None
-            pair = expiry_asked(chunk, today) if known != today else ("", "")
-            if known and (known == today or pair == expiry_asked(chunk, known)):
-                if chunk.id in earlier:
-                    found.setdefault(chunk.document_id, earlier[chunk.id])
-            elif any(state in text for text in pair for state in ("[over]", "[soon]")):
-                asked.append((chunk, pair))
-        readings = self.reader.read_pairs([pair for _, pair in asked])
-        for (chunk, (_, text)), reading in zip(asked, readings, strict=True):
+            if known == today:
+                stands = True
+            elif may_name_days(chunk.indexed_text):
+                pair = expiry_asked(chunk, today)
+                stands = known is not None and pair == expiry_asked(chunk, known)
+                if not stands and telling(*pair):
+                    asked.append((chunk, pair))
+            else:
+                continue
+            if stands and chunk.id in earlier:
+                found.setdefault(chunk.document_id, earlier[chunk.id])
+        passes = self.screen.passes([telling(*pair) for _, pair in asked])
+        read = [a for a, passed in zip(asked, passes, strict=True) if passed]
+        readings = self.reader.read_pairs([pair for _, pair in read])
+        for (chunk, (_, text)), reading in zip(read, readings, strict=True):
             if reading.relevance >= self.limit:
                 quote = _as_written(chunk, text[slice(*reading.span)], today)
                 detail = f"{chunk.document_id} says that it is out of force, or soon: {quote!r}"

@@ -16,20 +16,22 @@ from pathlib import Path
 from typing import Protocol
 
 from knowledge.encoder import Encoder, Vectors
-from knowledge.inspection.contradictions import Contradictions, Progress
+from knowledge.inspection.claims import ClaimScreen
+from knowledge.inspection.contradictions import Contradictions
 from knowledge.inspection.duplicates import DuplicateModel, Duplicates
 from knowledge.inspection.expiry import Expiry
 from knowledge.inspection.orders import Orders, hidden_texts
 from knowledge.inspection.reading import PairReader
 from knowledge.inspection.screen import Screen
-from knowledge.types import Chunk, Document, Finding, Seen, document_of
+from knowledge.types import Chunk, Document, Finding, Progress, Seen, document_of
 
 # Raise it when documents are inspected differently, so that unchanged ones are looked at again.
-_INSPECTING = 1
+_INSPECTING = 2
 # Findings that stand as long as the texts they are about.
 _OF_TEXTS = frozenset({"injected", "contradiction", "duplicate"})
 # Files beside the reader's weights.
-SCREEN, DUPLICATES, LIMITS = "screen.safetensors", "duplicates.json", "limits.json"
+ORDERS, EXPIRY = "orders.safetensors", "expiry.safetensors"
+CLAIMS, DUPLICATES, LIMITS = "claims.json", "duplicates.json", "limits.json"
 
 
 def silent(stage: str, done: int, total: int) -> None:
@@ -41,7 +43,9 @@ class Inspector(Protocol):
 
     name: str
 
-    def orders(self, chunks: Iterable[Chunk], hidden: Sequence[Document]) -> list[Finding]:
+    def orders(
+        self, chunks: Iterable[Chunk], hidden: Sequence[Document], seen: Seen
+    ) -> list[Finding]:
         """Findings, one a passage: it gives orders to the assistant, or its document hides some
         (`Document.hidden`); a blocking one holds the passage back, a notice does not."""
         ...
@@ -84,7 +88,9 @@ class Uninspected:
 
     name = "uninspected"
 
-    def orders(self, chunks: Iterable[Chunk], hidden: Sequence[Document]) -> list[Finding]:
+    def orders(
+        self, chunks: Iterable[Chunk], hidden: Sequence[Document], seen: Seen
+    ) -> list[Finding]:
         """See Inspector."""
         return []
 
@@ -110,23 +116,29 @@ class TrainedInspector:
         """`beside` is the folder of the files that go with the reader."""
         limits = Limits.load(beside / LIMITS)
         digest = hashlib.sha256(f"{_INSPECTING} {encoder.name} {most_comparisons}".encode())
-        for name in (SCREEN, DUPLICATES, LIMITS):
+        for name in (ORDERS, EXPIRY, CLAIMS, DUPLICATES, LIMITS):
             digest.update((beside / name).read_bytes())
         self.name = f"{reader.name}-{digest.hexdigest()[:12]}"
         self._orders = Orders(
-            reader, Screen.load(beside / SCREEN), limits.orders, limits.orders_sure
+            reader, Screen.load(beside / ORDERS), limits.orders, limits.orders_sure
         )
-        self._expiry = Expiry(reader, limits.expired)
+        self._expiry = Expiry(reader, Screen.load(beside / EXPIRY), limits.expired)
         self._duplicates = Duplicates(
             encoder, DuplicateModel.load(beside / DUPLICATES), most_comparisons
         )
         self._contradictions = Contradictions(
-            reader, limits.contradiction, limits.contradiction_sure, most_comparisons
+            reader,
+            ClaimScreen.load(beside / CLAIMS),
+            limits.contradiction,
+            limits.contradiction_sure,
+            most_comparisons,
         )
 
-    def orders(self, chunks: Iterable[Chunk], hidden: Sequence[Document]) -> list[Finding]:
+    def orders(
+        self, chunks: Iterable[Chunk], hidden: Sequence[Document], seen: Seen
+    ) -> list[Finding]:
         """See Inspector."""
-        return self._orders.find(chunks, hidden)
+        return self._orders.find(chunks, hidden, seen)
 
     def inspect(
         self,
@@ -155,5 +167,5 @@ class TrainedInspector:
             *self._expiry.find(documents, chunks, seen, today),
             *kept,
             *self._duplicates.find(documents, told, told_vectors, new),
-            *self._contradictions.find(told, told_vectors, new, progress),
+            *self._contradictions.find(told, told_vectors, new, seen, progress),
         ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from knowledge.types import Chunk
 
 _BLOCK = 128  # rows of cosines held at a time
+_AT_FIRST = 16  # times as many as are kept: a document's own passages are among its nearest
 
 
 def comparable(a: Chunk, b: Chunk) -> bool:
@@ -42,12 +43,28 @@ def near_pairs(
     for start in range(0, len(rows), _BLOCK):
         block = rows[start : start + _BLOCK]
         cosines = vectors[block] @ vectors.T
+        cosines[scopes[block][:, None] != scopes] = -np.inf
         for place, row in enumerate(block):
-            near = np.flatnonzero((cosines[place] >= least) & (scopes == scopes[row]))
-            near = near[np.argsort(-cosines[place, near])]
-            kept = islice((n for n in near.tolist() if comparable(chunks[row], chunks[n])), most)
+            for near in _nearest_first(cosines[place], least, _AT_FIRST * most):
+                kept = list(islice((n for n in near if comparable(chunks[row], chunks[n])), most))
+                if len(kept) == most:
+                    break
             found |= {(min(row, n), max(row, n)): float(cosines[place, n]) for n in kept}
     return sorted(found, key=lambda pair: -found[pair])
+
+
+def _nearest_first(
+    cosines: NDArray[np.float32], least: float, at_first: int
+) -> Iterator[list[int]]:
+    """The rows from a cosine of `least` on, nearest first: a few, and all if more are needed."""
+    if at_first < len(cosines):
+        few = np.argpartition(-cosines, at_first)[:at_first]
+        few = few[cosines[few] >= least]
+        yield few[np.argsort(-cosines[few])].tolist()
+        if len(few) < at_first:
+            return
+    near = np.flatnonzero(cosines >= least)
+    yield near[np.argsort(-cosines[near])].tolist()
 
 
 def document_vectors(

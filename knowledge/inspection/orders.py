@@ -11,11 +11,11 @@ import binascii
 import math
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 
 from knowledge.inspection.reading import PairReader, statements
 from knowledge.inspection.screen import Screen
-from knowledge.types import Chunk, Document, Finding
+from knowledge.types import Chunk, Document, Finding, Seen
 
 INVISIBLE = re.compile(
     r"[\u00ad\u200b\u2060-\u2064\ufeff\u202a-\u202e\u2066-\u2069\U000e0000-\U000e007f]"
@@ -123,18 +123,21 @@ class Orders:
         self.limit = limit
         self.sure = sure
 
-    def find(self, chunks: Iterable[Chunk], hidden: Sequence[Document]) -> list[Finding]:
+    def find(
+        self, chunks: Iterable[Chunk], hidden: Sequence[Document], seen: Seen
+    ) -> list[Finding]:
         """A finding a passage, blocking or, from `limit` to `sure`, a notice; `hidden` are the
-        documents that hide text."""
+        documents that hide text. What changed documents said before is not read again."""
         held = list(chunks)
+        known = {(c.document_id, s) for c in seen.cleared("injected") for s in plain_statements(c)}
         pages = [Chunk("", d.id, (d.title,), d.hidden, "", "") for d in hidden]
         hiding = {
             d.id: quote
-            for d, (quote, score) in zip(hidden, self._orders(pages), strict=True)
+            for d, (quote, score) in zip(hidden, self._orders(pages, known), strict=True)
             if score >= self.sure
         }
         found: list[Finding] = []
-        for chunk, (quote, score) in zip(held, self._orders(held), strict=True):
+        for chunk, (quote, score) in zip(held, self._orders(held, known), strict=True):
             severity = "blocking"
             if score >= self.sure:
                 detail = f"{chunk.id}: text that gives orders to an assistant: {quote!r}"
@@ -152,10 +155,17 @@ class Orders:
             found.append(Finding("injected", severity, sources, detail, (chunk.id,), quotes))
         return found
 
-    def _orders(self, chunks: Sequence[Chunk]) -> list[tuple[str, float]]:
+    def _orders(
+        self, chunks: Sequence[Chunk], known: Container[tuple[str, str]]
+    ) -> list[tuple[str, float]]:
         """For each chunk the words that may give orders to a program, and how surely they do."""
         said = [plain_statements(c) for c in chunks]
-        flat = [(n, place) for n, lines in enumerate(said) for place in range(len(lines))]
+        flat = [
+            (n, place)
+            for n, (chunk, lines) in enumerate(zip(chunks, said, strict=True))
+            for place, line in enumerate(lines)
+            if (chunk.document_id, line) not in known
+        ]
         passes = self.screen.passes([said[n][place] for n, place in flat])
         asked = [
             (n, place)

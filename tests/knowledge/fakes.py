@@ -6,9 +6,8 @@ from collections.abc import Iterable, Sequence
 from datetime import date
 
 from knowledge.encoder import Vectors
-from knowledge.inspection.contradictions import Progress
 from knowledge.inspection.inspector import silent
-from knowledge.types import Chunk, Document, Finding, Seen
+from knowledge.types import Chunk, Document, Finding, Progress, Seen
 
 
 class WordInspector:
@@ -21,7 +20,9 @@ class WordInspector:
         self.read: list[str] = []
         self.seen: list[Seen] = []
 
-    def orders(self, chunks: Iterable[Chunk], hidden: Sequence[Document]) -> list[Finding]:
+    def orders(
+        self, chunks: Iterable[Chunk], hidden: Sequence[Document], seen: Seen
+    ) -> list[Finding]:
         held = list(chunks)
         self.read += [c.id for c in held]
         hiding = {d.id for d in hidden if "ignore" in d.hidden.casefold()}

@@ -36,7 +36,7 @@ def refresher(tmp_path: Path, detector: Detector, word_lengths: Any) -> Refreshe
 @pytest.fixture
 def knowledge(refresher: Refresher, detector: Detector) -> Iterator[KnowledgeBase]:
     base = KnowledgeBase(
-        refresher.versions, refresher.encoder, detector, Unread(), KnowledgeSettings()
+        refresher.versions, refresher.drafter.encoder, detector, Unread(), KnowledgeSettings()
     )
     yield base
     base.close()

@@ -48,6 +48,14 @@ def test_many_near_passages_of_another_audience_do_not_hide_one_of_the_same():
     assert near_pairs(chunks, vectors, {0}, 0.5, 3) == [(0, 201)]
 
 
+def test_many_near_passages_of_its_own_document_do_not_hide_one_of_another():
+    own = [replace(CHUNK, id=f"a#{n}") for n in range(1, 200)]
+    chunks = [CHUNK, *own, other()]
+    vectors = np.ones((len(chunks), 1), dtype=np.float32)
+    vectors[-1] = 0.9
+    assert near_pairs(chunks, vectors, {0}, 0.5, 3) == [(0, 200)]
+
+
 def test_a_document_vector_is_the_mean_of_its_passages():
     chunks = [CHUNK, replace(CHUNK, id="a#1"), other()]
     vectors = np.array([[1, 0], [0, 1], [0, 1]], dtype=np.float32)

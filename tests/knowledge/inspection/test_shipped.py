@@ -31,7 +31,7 @@ def document(name: str, title: str, text: str, language: str = "en") -> Document
 def findings(inspector: Inspector, encoder: Encoder, *documents: Document) -> list[Finding]:
     chunks = [c for d in documents for c in chunk_document(d, 90, 1)]
     vectors = encoder.embed([c.indexed_text for c in chunks])
-    blocked = inspector.orders(chunks, [])
+    blocked = inspector.orders(chunks, [], Seen())
     return blocked + inspector.inspect(documents, chunks, vectors, Seen(), TODAY)
 
 
@@ -112,7 +112,7 @@ def test_inspectors_keep_their_contract(kind, inspector, encoder):
     twin = replace(RETURNS, id="twin")
     documents = [RETURNS, twin, bad]
     chunks = [c for d in documents for c in chunk_document(d, 90, 1)]
-    blocked = looked.orders(chunks, [])
+    blocked = looked.orders(chunks, [], Seen())
     assert [f.passages for f in blocked] == [("bad#0",)]
     assert all(f.severity == "blocking" for f in blocked)
     served = [c for c in chunks if c.document_id != "bad"]
