@@ -81,28 +81,26 @@ class Contradictions:
         def is_new(chunk: Chunk, statement: str) -> bool:
             return chunk.id not in seen.unchanged and _key(chunk, statement) not in known
 
-        for start in range(0, len(pairs), _STEP):
-            step = pairs[start : start + _STEP]
-            claims = [claims_of(told[a], told[b], float(vectors[a] @ vectors[b])) for a, b in step]
-            found += self._read(
-                [
-                    [
-                        c
-                        for c in of_pair
-                        if is_new(c.chunk, c.statement) or is_new(c.other, c.nearest)
-                    ]
-                    for of_pair in claims
-                ]
-            )
-            progress("compare", min(start + _STEP, len(pairs)), len(pairs))
+        claims = [
+            [
+                claim
+                for claim in claims_of(told[a], told[b], float(vectors[a] @ vectors[b]))
+                if is_new(claim.chunk, claim.statement) or is_new(claim.other, claim.nearest)
+                if self.screen.passes(claim)
+            ]
+            for a, b in pairs
+        ]
+        read = [of_pair for of_pair in claims if of_pair]
+        for start in range(0, len(read), _STEP):
+            found += self._read(read[start : start + _STEP])
+            progress("compare", min(start + _STEP, len(read)), len(read))
         return found
 
     def _read(self, claims: Sequence[Sequence[Claim]]) -> Iterator[Finding]:
         """Of the claims of each pair of passages the one that is denied most surely, if they are at
         odds."""
-        read = [[c for c in of_pair if self.screen.passes(c)] for of_pair in claims]
-        readings = iter(self.reader.read_pairs([c.asked for of_pair in read for c in of_pair]))
-        for of_pair in read:
+        readings = iter(self.reader.read_pairs([c.asked for of_pair in claims for c in of_pair]))
+        for of_pair in claims:
             told = list(islice(readings, len(of_pair)))
             score = at_odds(told)
             if score < self.limit:

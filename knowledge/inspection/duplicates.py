@@ -11,14 +11,14 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from knowledge.encoder import Encoder, Vectors
+from knowledge.encoder import Vectors
 from knowledge.inspection.neighbours import document_vectors, near_pairs
 from knowledge.inspection.quantities import quantities
 from knowledge.inspection.reading import statements
@@ -28,10 +28,8 @@ from knowledge.types import Chunk, Document, Finding
 FEATURES = (
     "bias", "quantities_both", "quantities_either", "quantities_share", "subjects_both",
     "subjects_either", "words_both", "names", "opposites", "turned", "jaccard", "containment",
-    "nearest_mean", "nearest_least", "nearest_two", "cosine", "title_cosine", "lengths",
+    "nearest_mean", "nearest_least", "nearest_two", "cosine", "titles", "lengths",
 )  # fmt: skip
-# The highest values of those that need the vectors of statements and titles; the least is 0.
-_MOST = {"turned": 2, "nearest_mean": 1, "nearest_least": 1, "nearest_two": 1, "title_cosine": 1}
 _NAME_EN = re.compile(r"(?<![.!?:\n|*•-] )(?<!^)\b[A-Z][\w-]+", re.MULTILINE)
 _NAME_ZH = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
 _NEGATIONS = re.compile(
@@ -47,7 +45,7 @@ _OPPOSITES_EN = (
 _OPPOSITES_ZH = (
     "左右 上下 前后 大小 男女 冬夏 早晚 新旧 内外 冷热 干湿 春秋 长短 单双 厚薄 硬软 买卖"
 )
-_CLOSE = 0.85
+_CLOSE = 0.6  # of the words of two statements are the same: one may be the other turned round
 _NEAR = 0.75  # cosine from which two documents may say the same
 _NEIGHBOURS = 4
 _MOST_STATEMENTS = 40
@@ -55,76 +53,79 @@ _MOST_STATEMENTS = 40
 
 @dataclass(frozen=True, slots=True)
 class DocumentText:
-    """A document as it is compared: its statements (the first of a long one are enough to tell) and
-    its vector, the mean of its passages' (`document_vectors`)."""
+    """A document as it is compared: its statements (the first of a long one are enough to tell)
+    with the words of each, how often each word stands in its text, the words of its title, and its
+    vector, the mean of its passages' (`document_vectors`)."""
 
     title: str
     text: str
     statements: tuple[str, ...]
+    said: tuple[frozenset[str], ...]
+    words: Counter[str]
+    title_words: frozenset[str]
+    quantities: frozenset[str]
     vector: NDArray[np.float32]
 
     @classmethod
     def of(cls, document: Document, vector: NDArray[np.float32]) -> DocumentText:
         """A document with its vector."""
-        said = tuple(statements(document.text)[:_MOST_STATEMENTS])
-        return cls(document.title, document.text, said, vector)
+        told = tuple(statements(document.text)[:_MOST_STATEMENTS])
+        return cls(
+            document.title,
+            document.text,
+            told,
+            tuple(frozenset(content_words(s)) for s in told),
+            Counter(content_words(document.text)),
+            frozenset(content_words(document.title)),
+            frozenset(quantities(document.text)),
+            vector,
+        )
 
-    @property
-    def to_embed(self) -> list[str]:
-        """What `nearness` needs the vectors of."""
-        return [*self.statements, self.title]
 
-
-def features(a: DocumentText, b: DocumentText) -> dict[str, float]:
-    """Values of those FEATURES that need no further vector; they are the same in either order."""
+def features(a: DocumentText, b: DocumentText) -> tuple[float, ...]:
+    """Values of FEATURES for two documents; they are the same in either order."""
     whole_a, whole_b = f"{a.title}. {a.text}", f"{b.title}. {b.text}"
-    told_a, told_b = set(quantities(a.text)), set(quantities(b.text))
-    only_a, only_b = len(told_a - told_b), len(told_b - told_a)
-    words_a, words_b = Counter(content_words(a.text)), Counter(content_words(b.text))
-    all_a, all_b = set(content_words(whole_a)), set(content_words(whole_b))
-    title_a, title_b = set(content_words(a.title)), set(content_words(b.title))
+    only_a, only_b = len(a.quantities - b.quantities), len(b.quantities - a.quantities)
+    words_a, words_b = set(a.words), set(b.words)
+    all_a, all_b = words_a | a.title_words, words_b | b.title_words
     subjects = sorted(
-        (len((title_a - all_b) & set(words_a)), len((title_b - all_a) & set(words_b)))
+        (len((a.title_words - all_b) & words_a), len((b.title_words - all_a) & words_b))
     )
     own = [
-        sum(count > 1 or word in title for word, count in words.items() if word not in other)
-        for words, title, other in ((words_a, title_a, all_b), (words_b, title_b, all_a))
+        sum(n > 1 or word in one.title_words for word, n in one.words.items() if word not in other)
+        for one, other in ((a, all_b), (b, all_a))
     ]
-    shared, either = len(set(words_a) & set(words_b)), len(set(words_a) | set(words_b))
-    return {
-        "bias": 1.0,
-        "quantities_both": min(only_a, only_b, 3),
-        "quantities_either": min(only_a + only_b, 6),
-        "quantities_share": (only_a + only_b) / max(1, len(told_a | told_b)),
-        "subjects_both": min(subjects[0], 2),
-        "subjects_either": min(subjects[1], 3),
-        "words_both": min(*own, 3),
-        "names": min(_names_apart(whole_a, whole_b), 4),
-        "opposites": min(_opposites(whole_a, whole_b), 2),
-        "jaccard": shared / max(1, either),
-        "containment": shared / max(1, min(len(words_a), len(words_b))),
-        "cosine": float(a.vector @ b.vector),
-        "lengths": min(abs(len(a.statements) - len(b.statements)), 3),
-    }
-
-
-def nearness(
-    a: DocumentText, b: DocumentText, of_a: NDArray[np.float32], of_b: NDArray[np.float32]
-) -> dict[str, float]:
-    """Values of the other FEATURES, with the vectors of either's `to_embed`."""
-    cosines = of_a[:-1] @ of_b[:-1].T
-    nearest = np.sort(np.concatenate([cosines.max(1), cosines.max(0)])).clip(0, 1)
+    shared = len(words_a & words_b)
+    alike = np.array([[_alike(x, y) for y in b.said] for x in a.said])
+    nearest = np.sort(np.concatenate([alike.max(1), alike.max(0)]))
     turned = max(
-        _turned(a.statements, b.statements, cosines),
-        _turned(b.statements, a.statements, cosines.T),
+        _turned(a.statements, b.statements, alike), _turned(b.statements, a.statements, alike.T)
     )
-    return {
-        "turned": min(turned, 2),
-        "nearest_mean": float(nearest.mean()),
-        "nearest_least": float(nearest[0]),
-        "nearest_two": float(nearest[:2].mean()),
-        "title_cosine": float((of_a[-1] @ of_b[-1]).clip(0, 1)),
-    }
+    return (
+        1.0,
+        min(only_a, only_b, 3),
+        min(only_a + only_b, 6),
+        (only_a + only_b) / max(1, len(a.quantities | b.quantities)),
+        min(subjects[0], 2),
+        min(subjects[1], 3),
+        min(*own, 3),
+        min(_names_apart(whole_a, whole_b), 4),
+        min(_opposites(whole_a, whole_b), 2),
+        min(turned, 2),
+        shared / max(1, len(words_a | words_b)),
+        shared / max(1, min(len(words_a), len(words_b))),
+        float(nearest.mean()),
+        float(nearest[0]),
+        float(nearest[:2].mean()),
+        float(a.vector @ b.vector),
+        _alike(a.title_words, b.title_words),
+        min(abs(len(a.statements) - len(b.statements)), 3),
+    )
+
+
+def _alike(one: frozenset[str], other: frozenset[str]) -> float:
+    """Dice's coefficient of two sets of words."""
+    return 2 * len(one & other) / max(1, len(one) + len(other))
 
 
 def _names_apart(a: str, b: str) -> int:
@@ -152,12 +153,12 @@ def _opposites(a: str, b: str) -> int:
     )
 
 
-def _turned(a: Sequence[str], b: Sequence[str], cosines: NDArray[np.float32]) -> int:
+def _turned(a: Sequence[str], b: Sequence[str], alike: NDArray[np.float64]) -> int:
     """Statements whose near twin holds other negations, or another "us" or "you"."""
     turned = 0
     for n, statement in enumerate(a):
-        m = int(cosines[n].argmax())
-        if cosines[n, m] >= _CLOSE:
+        m = int(alike[n].argmax())
+        if alike[n, m] >= _CLOSE:
             ours, theirs = (
                 Counter(w.casefold() for w in _NEGATIONS.findall(t)) for t in (statement, b[m])
             )
@@ -178,19 +179,15 @@ class DuplicateModel:
         row = json.loads(path.read_text())
         return cls(row["weights"], row["threshold"])
 
-    def logit(self, values: Mapping[str, float]) -> float:
-        """Of two documents with these features; what is not told counts as much for them as it
-        can."""
-        known = sum(self.weights[name] * value for name, value in values.items())
-        missing = (max(0.0, self.weights[n] * most) for n, most in _MOST.items() if n not in values)
-        return known + sum(missing)
+    def logit(self, values: Sequence[float]) -> float:
+        """Of two documents with these features."""
+        return sum(self.weights[name] * v for name, v in zip(FEATURES, values, strict=True))
 
 
 class Duplicates:
     """Finds pairs of documents among at most `most` that are near one another."""
 
-    def __init__(self, encoder: Encoder, model: DuplicateModel, most: int) -> None:
-        self.encoder = encoder
+    def __init__(self, model: DuplicateModel, most: int) -> None:
         self.model = model
         self.most = most
 
@@ -215,28 +212,13 @@ class Duplicates:
         held = {d.id: d for d in documents}
         texts = {n: DocumentText.of(held[ids[n]], means[n]) for pair in near for n in pair}
         found = []
-        for a, b in self._same(texts, near):
-            one, other = held[ids[a]], held[ids[b]]
-            detail = f"{one.id} and {other.id} say the same: {one.title!r}, {other.title!r}"
-            both = tuple(c.id for d in (one, other) for c in passages[d.id])
-            found.append(Finding("duplicate", "warning", (one.source, other.source), detail, both))
+        for a, b in near:
+            if not (texts[a].statements and texts[b].statements):
+                continue
+            if self.model.logit(features(texts[a], texts[b])) >= self.model.threshold:
+                one, other = held[ids[a]], held[ids[b]]
+                detail = f"{one.id} and {other.id} say the same: {one.title!r}, {other.title!r}"
+                both = tuple(c.id for d in (one, other) for c in passages[d.id])
+                sources = (one.source, other.source)
+                found.append(Finding("duplicate", "warning", sources, detail, both))
         return found
-
-    def _same(
-        self, texts: Mapping[int, DocumentText], pairs: Sequence[tuple[int, int]]
-    ) -> Iterator[tuple[int, int]]:
-        """The pairs that say the same; statements are embedded only of those that still may."""
-        told = {
-            (a, b): features(texts[a], texts[b])
-            for a, b in pairs
-            if texts[a].statements and texts[b].statements
-        }
-        may = {p: v for p, v in told.items() if self.model.logit(v) >= self.model.threshold}
-        needed = sorted({n for pair in may for n in pair})
-        vectors = self.encoder.embed([t for n in needed for t in texts[n].to_embed])
-        stops = np.cumsum([len(texts[n].to_embed) for n in needed])[:-1]
-        of = dict(zip(needed, np.split(vectors, stops), strict=True)) if needed else {}
-        for (a, b), values in may.items():
-            near = nearness(texts[a], texts[b], of[a], of[b])
-            if self.model.logit({**values, **near}) >= self.model.threshold:
-                yield a, b

@@ -26,7 +26,7 @@ from knowledge.inspection.screen import Screen
 from knowledge.types import Chunk, Document, Finding, Progress, Seen, document_of
 
 # Raise it when documents are inspected differently, so that unchanged ones are looked at again.
-_INSPECTING = 2
+_INSPECTING = 3
 # Findings that stand as long as the texts they are about.
 _OF_TEXTS = frozenset({"injected", "contradiction", "duplicate"})
 # Files beside the reader's weights.
@@ -123,9 +123,7 @@ class TrainedInspector:
             reader, Screen.load(beside / ORDERS), limits.orders, limits.orders_sure
         )
         self._expiry = Expiry(reader, Screen.load(beside / EXPIRY), limits.expired)
-        self._duplicates = Duplicates(
-            encoder, DuplicateModel.load(beside / DUPLICATES), most_comparisons
-        )
+        self._duplicates = Duplicates(DuplicateModel.load(beside / DUPLICATES), most_comparisons)
         self._contradictions = Contradictions(
             reader,
             ClaimScreen.load(beside / CLAIMS),
