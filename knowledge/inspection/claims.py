@@ -62,14 +62,15 @@ def contradiction_asked(chunk: Chunk, statement: str) -> str:
 
 
 def claims_of(a: Told, b: Told, cosine: float) -> list[Claim]:
-    """The statements of either that share a word with the other and do not stand there as well;
-    `cosine` is that of the two passages."""
-    return [
+    """The statements of either that share a word with the other and do not stand there too, with
+    a question before them or without; `cosine` is that of the two passages."""
+    claims = (
         _claim(one, statement, words, other, cosine)
         for one, other in ((a, b), (b, a))
         for statement, words in one.statements.items()
         if words & other.words and statement not in other.chunk.text
-    ]
+    )
+    return [claim for claim in claims if not claim.nearest or claim.nearest not in claim.statement]
 
 
 def _claim(one: Told, statement: str, words: frozenset[str], other: Told, cosine: float) -> Claim:

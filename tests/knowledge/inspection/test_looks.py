@@ -113,6 +113,13 @@ def test_passages_that_agree_give_no_finding():
     assert compare(contradictions(WordReader("never told")), [RETURNS, FAQ]) == []
 
 
+def test_the_same_sentence_after_a_question_is_not_read():
+    faq = replace(FAQ, text="How long do I have? You have 30 days. Post it back.")
+    reader = WordReader("never told")
+    compare(contradictions(reader), [RETURNS, faq])
+    assert not any("30 days" in question for question, _ in reader.read)
+
+
 def test_what_was_compared_before_is_not_compared_again():
     reader = WordReader("14 days")
     assert compare(contradictions(reader), [RETURNS, FAQ], new=[]) == []
