@@ -71,7 +71,6 @@ class CrossEncoder:
             else:
                 _export_quantised(_merged(folder), exported)
         self._run = bulk_session(exported, threads) if bulk else onnx_session(exported, threads)
-        self._workers = threads if bulk else 1
         self._tokenizer = extended_tokenizer(minilm_folder(), ENCODER_ADAPTER)
         self._tokenizer.enable_truncation(MAX_TOKENS, strategy="longest_first")
         self._tokenizer.enable_padding()
@@ -85,7 +84,6 @@ class CrossEncoder:
         return in_length_order(
             [len(question) + len(text) for question, text in pairs],
             lambda rows: self._read([pairs[r] for r in rows]),
-            self._workers,
         )
 
     def _read(self, pairs: Sequence[tuple[str, str]]) -> list[Reading]:

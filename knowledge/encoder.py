@@ -87,7 +87,6 @@ class MiniLM:
         self._tokenizer.enable_padding()
         self._unknown = self._tokenizer.token_to_id("[UNK]") or 0
         self._run = _engine(folder, adapter, engines / f"{self.name}.onnx", threads, bulk)
-        self._workers = threads if bulk else 1
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """float32 (len(texts), dimensions), rows L2-normalised."""
@@ -97,7 +96,6 @@ class MiniLM:
         rows = in_length_order(
             [len(t) for t in texts],
             lambda rows: self._run(padded(encodings([texts[r] for r in rows])))[0],
-            self._workers,
         )
         return np.stack(rows)
 
