@@ -27,10 +27,11 @@ from assistant.build import build_knowledge
 from assistant.settings import load_settings
 from benchmarks.asking import read_jsonl
 from benchmarks.passages import questions, rows, with_changes, write
-from knowledge.build import open_inspector, open_refresher
+from knowledge.build import open_refresher
 from knowledge.minilm import minilm_folder
 from knowledge.refresh import Refresher
 from knowledge.store import Store
+from knowledge.types import silent
 
 _RIVALS = Path(__file__).parent / "rivals" / "main.py"
 _QUESTIONS = 500
@@ -59,12 +60,9 @@ def ours(job: dict[str, Any], home: Path) -> dict[str, Any]:
     settings = load_settings(
         home=home, knowledge={"encoder": Path(job["encoder"]), "threads": job["threads"]}
     )
-    refresher = open_refresher(
-        home, settings.engines, settings.knowledge, lambda stage, done, total: None
-    )
+    refresher = open_refresher(home, settings.engines, settings.knowledge, silent)
     counting = Counting(refresher.drafter.encoder)
     refresher.drafter.encoder = counting
-    refresher.drafter.inspector = open_inspector(counting, settings.engines, settings.knowledge)
     counting.embed(["warm up"])
     result = {"first": _timed(refresher, job["corpus"])}
     knowledge = build_knowledge(settings)

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from finetune.reranker_data import read_records
+from finetune.ordinary import help_documents
 
 _WORDS = range(25, 86)  # words of a passage: none is cut in two
 _EVERY = 100  # one in this many is changed
@@ -26,20 +26,23 @@ def data_folder() -> Path:
 
 def rows(count: int) -> list[dict[str, str]]:
     """`count` passages of english_docs as {id, title, text, language}, the same ones each time."""
-    found = list(_passages(data_folder() / "corpora" / "english_docs.jsonl.zst"))
+    found = list(_passages(data_folder()))
     if len(found) < count:
         sys.exit(f"skipped: the corpus holds {len(found)} passages, {count} are needed")
     return random.Random(_SEED).sample(found, count)
 
 
-def _passages(path: Path) -> Iterator[dict[str, str]]:
+def _passages(data: Path) -> Iterator[dict[str, str]]:
     seen: set[str] = set()
-    for number, record in enumerate(read_records(path)):
-        title = record["text"].split("\n", 1)[0][:80].strip("# ")
-        for place, text in enumerate(record["text"].split("\n\n")):
+    for number, document in enumerate(help_documents(data, "english_docs")):
+        for place, text in enumerate(document.text.split("\n\n")):
             if len(text.split()) in _WORDS and not text.startswith("#") and text not in seen:
                 seen.add(text)
-                row = {"id": f"e{number}-{place}", "title": title, "text": " ".join(text.split())}
+                row = {
+                    "id": f"e{number}-{place}",
+                    "title": document.title,
+                    "text": " ".join(text.split()),
+                }
                 yield row | {"language": "en"}
 
 

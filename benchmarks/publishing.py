@@ -30,6 +30,7 @@ from benchmarks.passages import questions, rows, with_changes, write
 from knowledge.build import open_refresher
 from knowledge.encoder import Vectors
 from knowledge.retrieve import KnowledgeBase
+from knowledge.types import silent
 
 _IDLE_SECONDS = 10.0
 
@@ -112,9 +113,7 @@ def main() -> None:
         folder = Path(name)
         settings = load_settings(home=folder / "home")
         source = write(folder / "c.jsonl", corpus)
-        refresher = open_refresher(
-            settings.home, settings.engines, settings.knowledge, lambda stage, done, total: None
-        )
+        refresher = open_refresher(settings.home, settings.engines, settings.knowledge, silent)
         refresher.refresh([source])
         knowledge = build_knowledge(settings)
         texts = questions(corpus, 200)
@@ -149,9 +148,7 @@ def main() -> None:
         ):
             home = folder / label.split(",")[0].replace(" ", "-")
             settings = load_settings(home=home)
-            refresher = open_refresher(
-                home, settings.engines, settings.knowledge, lambda stage, done, total: None
-            )
+            refresher = open_refresher(home, settings.engines, settings.knowledge, silent)
             refresher.refresh([write(folder / "f.jsonl", rows_of)])
             knowledge = build_knowledge(settings)
             texts = questions(corpus[:quarter], 200)

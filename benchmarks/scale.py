@@ -24,6 +24,7 @@ from assistant.build import build_knowledge
 from assistant.settings import load_settings
 from benchmarks.passages import questions, rows, with_changes, write
 from knowledge.build import open_refresher
+from knowledge.types import silent
 
 _SEARCH = "--search"
 
@@ -33,9 +34,7 @@ def measure(count: int, folder: Path) -> dict[str, float]:
     corpus = rows(count)
     home = folder / "home"
     settings = load_settings(home=home)
-    refresher = open_refresher(
-        home, settings.engines, settings.knowledge, lambda stage, done, total: None
-    )
+    refresher = open_refresher(home, settings.engines, settings.knowledge, silent)
     source = write(folder / "c.jsonl", corpus)
     seconds = {"first": refresher.refresh([source]).seconds}
     seconds["noop"] = refresher.refresh([source]).seconds

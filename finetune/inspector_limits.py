@@ -26,10 +26,11 @@ from finetune.inspector_screens import (
 from finetune.reranker_data import shop_chunks
 from knowledge.cross_encoder import CrossEncoder
 from knowledge.encoder import Encoder
-from knowledge.inspection.claims import Claim, ClaimScreen
-from knowledge.inspection.contradictions import at_odds
+from knowledge.inspection.claims import Claim
+from knowledge.inspection.contradictions import at_odds, promises
 from knowledge.inspection.expiry import telling
 from knowledge.inspection.inspector import CLAIMS, DUPLICATES, EXPIRY, LIMITS, ORDERS
+from knowledge.inspection.linear import LinearModel
 from knowledge.inspection.orders import around, may_be_orders, orders_asked, plain_statements
 from knowledge.inspection.screen import Screen
 from knowledge.types import Chunk
@@ -64,7 +65,7 @@ def fit_beside(
     expiry_screen.save(out / EXPIRY)
     expired = _scores_of(lessons, "expired", lambda case: _expired(case, reader, expiry_screen))
     log("contradictions")
-    claims = ClaimScreen.load(out / CLAIMS)
+    claims = LinearModel.load(out / CLAIMS)
     odds = _scores_of(
         lessons, "contradiction", lambda case: _odds(reader, claims, claims_in(case, encoder))
     )
@@ -115,9 +116,9 @@ def _expired(case: Case, reader: CrossEncoder, screen: Screen) -> float | None:
     return max((r.relevance for r in reader.read_pairs(read)), default=-math.inf)
 
 
-def _odds(reader: CrossEncoder, screen: ClaimScreen, pairs: Iterable[list[Claim]]) -> float:
+def _odds(reader: CrossEncoder, screen: LinearModel, pairs: Iterable[list[Claim]]) -> float:
     """The highest score of two passages, of the claims that pass the screen."""
-    read = ([claim.asked for claim in claims if screen.passes(claim)] for claims in pairs)
+    read = ([claim.asked for claim in claims if promises(screen, claim)] for claims in pairs)
     return max((at_odds(reader.read_pairs(asked)) for asked in read), default=-math.inf)
 
 

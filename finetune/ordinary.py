@@ -11,16 +11,16 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
+from finetune.inspector_data import cut
 from finetune.reranker_data import read_records
-from knowledge.chunk import chunk_document
 from knowledge.inspection.dates import may_name_days
 from knowledge.inspection.reading import statements
 from knowledge.types import Chunk, Document
 
 _CORPORA = ("english_docs", "chinese_docs")
-_CHUNK_WORDS, _OVERLAP = 90, 1  # as served, see KnowledgeSettings
 _SENTENCES, _DATED = 8, 2  # of a document
 _NAMED_YEAR = re.compile(r"\b([A-Z]\w+ (?:19|20)\d\d)\b(?!-)")
 _OFTEN = 25  # documents with the same name and year: a version of a product
@@ -41,21 +41,21 @@ class Ordinary:
         rng = random.Random(1)
         sentences: list[str] = []
         dated: list[Chunk] = []
-        for document in _documents(data):
+        documents = (help_documents(data, name) for name in _CORPORA)
+        for document in chain.from_iterable(documents):
             said = statements(document.text)
             sentences += rng.sample(said, min(_SENTENCES, len(said)))
             if may_name_days(f"{document.title}\n{document.text}"):
-                chunks = chunk_document(document, _CHUNK_WORDS, _OVERLAP)
-                dated += [c for c in chunks if may_name_days(c.indexed_text)][:_DATED]
+                dated += [c for c in cut(document) if may_name_days(c.indexed_text)][:_DATED]
         return cls(tuple(sentences), tuple(dated), tuple(_versions(dated)))
 
 
-def _documents(data: Path) -> Iterator[Document]:
-    for name in _CORPORA:
-        for number, record in enumerate(read_records(data / "corpora" / f"{name}.jsonl.zst")):
-            title = record["text"].split("\n", 1)[0][:80].strip("# ")
-            language = "zh" if name == "chinese_docs" else "en"
-            yield Document(f"{name}-{number}", title, record["text"], language, name)
+def help_documents(data: Path, name: str) -> Iterator[Document]:
+    """The documents of a corpus in order, each under its first line."""
+    language = "zh" if name == "chinese_docs" else "en"
+    for number, record in enumerate(read_records(data / "corpora" / f"{name}.jsonl.zst")):
+        title = record["text"].split("\n", 1)[0][:80].strip("# ")
+        yield Document(f"{name}-{number}", title, record["text"], language, name)
 
 
 def _versions(chunks: Sequence[Chunk]) -> Iterator[Chunk]:

@@ -21,7 +21,7 @@ from knowledge.pending import Pending
 from knowledge.quarantine import Quarantine
 from knowledge.settings import KnowledgeSettings
 from knowledge.store import Contents, Store, write_version
-from knowledge.types import Finding, Progress, RefreshReport, document_of
+from knowledge.types import Finding, Progress, RefreshReport, document_of, silent
 from knowledge.versions import Versions
 
 Replay = Callable[[str], Sequence[Any]]  # a version's name to the answers that it would change
@@ -37,7 +37,7 @@ class Refresher:
         encoder: Encoder,
         inspector: Inspector,
         settings: KnowledgeSettings,
-        progress: Progress = lambda stage, done, total: None,
+        progress: Progress = silent,
         replay: Replay = lambda version: (),
     ) -> None:
         self.versions = versions

@@ -10,6 +10,11 @@ from typing import Any
 
 Progress = Callable[[str, int, int], None]  # (stage, done, of how many)
 
+
+def silent(stage: str, done: int, total: int) -> None:
+    """Progress that nobody watches."""
+
+
 # Of a finding, gravest first.
 SEVERITIES = ("blocking", "warning", "notice")
 # Audiences whose passages a customer never sees.

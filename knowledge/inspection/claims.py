@@ -7,10 +7,8 @@ denied (`python -m finetune inspector` fits it; see the card of `weights/inspect
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from knowledge.inspection.reading import statements, titled
 from knowledge.segment import content_words, is_cjk
@@ -90,22 +88,3 @@ def _claim(one: Told, statement: str, words: frozenset[str], other: Told, cosine
         float(is_cjk(statement)),
     )
     return Claim(one.chunk, statement, other.chunk, nearest, features)
-
-
-@dataclass(frozen=True, slots=True)
-class ClaimScreen:
-    """Weights over FEATURES, and the logit from which a claim is read."""
-
-    weights: Mapping[str, float]
-    threshold: float
-
-    @classmethod
-    def load(cls, path: Path) -> ClaimScreen:
-        """From the JSON file that `finetune inspector` writes."""
-        row = json.loads(path.read_text())
-        return cls(row["weights"], row["threshold"])
-
-    def passes(self, claim: Claim) -> bool:
-        """Whether the reader should look at a claim."""
-        values = zip(FEATURES, claim.features, strict=True)
-        return sum(self.weights[name] * value for name, value in values) >= self.threshold

@@ -14,7 +14,8 @@ from typing import Any
 
 from knowledge.cross_encoder import Reading
 from knowledge.encoder import Vectors
-from knowledge.inspection.claims import Claim, ClaimScreen, Told, claims_of
+from knowledge.inspection.claims import FEATURES, Claim, Told, claims_of
+from knowledge.inspection.linear import LinearModel
 from knowledge.inspection.neighbours import near_pairs
 from knowledge.inspection.quantities import quantities
 from knowledge.inspection.reading import PairReader, statements, titled
@@ -55,7 +56,7 @@ class Contradictions:
     """Finds them among at most `most` pairs of passages, the nearest first."""
 
     def __init__(
-        self, reader: PairReader, screen: ClaimScreen, limit: float, sure: float, most: int
+        self, reader: PairReader, screen: LinearModel, limit: float, sure: float, most: int
     ) -> None:
         self.reader = reader
         self.screen = screen
@@ -86,7 +87,7 @@ class Contradictions:
                 claim
                 for claim in claims_of(told[a], told[b], float(vectors[a] @ vectors[b]))
                 if is_new(claim.chunk, claim.statement) or is_new(claim.other, claim.nearest)
-                if self.screen.passes(claim)
+                if promises(self.screen, claim)
             ]
             for a, b in pairs
         ]
@@ -119,6 +120,11 @@ class Contradictions:
                 (claim.chunk.id, claim.other.id),
                 (claim.statement, quote),
             )
+
+
+def promises(screen: LinearModel, claim: Claim) -> bool:
+    """Whether the reader should look at a claim."""
+    return screen.reaches(dict(zip(FEATURES, claim.features, strict=True)))
 
 
 def _key(chunk: Chunk, statement: str) -> tuple[Any, ...]:

@@ -8,17 +8,16 @@ inspector` fits it on `finetune/findings`).
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from knowledge.encoder import Vectors
+from knowledge.inspection.linear import LinearModel
 from knowledge.inspection.neighbours import document_vectors, near_pairs
 from knowledge.inspection.quantities import quantities
 from knowledge.inspection.reading import statements
@@ -166,28 +165,10 @@ def _turned(a: Sequence[str], b: Sequence[str], alike: NDArray[np.float64]) -> i
     return turned
 
 
-@dataclass(frozen=True, slots=True)
-class DuplicateModel:
-    """Logistic weights over FEATURES, and the logit from which a pair is reported."""
-
-    weights: Mapping[str, float]
-    threshold: float
-
-    @classmethod
-    def load(cls, path: Path) -> DuplicateModel:
-        """From the JSON file that `finetune inspector` writes."""
-        row = json.loads(path.read_text())
-        return cls(row["weights"], row["threshold"])
-
-    def logit(self, values: Sequence[float]) -> float:
-        """Of two documents with these features."""
-        return sum(self.weights[name] * v for name, v in zip(FEATURES, values, strict=True))
-
-
 class Duplicates:
     """Finds pairs of documents among at most `most` that are near one another."""
 
-    def __init__(self, model: DuplicateModel, most: int) -> None:
+    def __init__(self, model: LinearModel, most: int) -> None:
         self.model = model
         self.most = most
 
@@ -215,7 +196,8 @@ class Duplicates:
         for a, b in near:
             if not (texts[a].statements and texts[b].statements):
                 continue
-            if self.model.logit(features(texts[a], texts[b])) >= self.model.threshold:
+            values = features(texts[a], texts[b])
+            if self.model.reaches(dict(zip(FEATURES, values, strict=True))):
                 one, other = held[ids[a]], held[ids[b]]
                 detail = f"{one.id} and {other.id} say the same: {one.title!r}, {other.title!r}"
                 both = tuple(c.id for d in (one, other) for c in passages[d.id])

@@ -110,6 +110,7 @@ class Expiry:
         earlier = {p: f for f in seen.findings if f.kind == "expired" for p in f.passages}
         found: dict[str, Finding] = {}
         asked: list[tuple[Chunk, tuple[str, str]]] = []
+        looks: list[str] = []
         for chunk in chunks:
             known = seen.day if chunk.id in seen.unchanged else None
             if known == today:
@@ -117,13 +118,14 @@ class Expiry:
             elif may_name_days(chunk.indexed_text):
                 pair = expiry_asked(chunk, today)
                 stands = known is not None and pair == expiry_asked(chunk, known)
-                if not stands and telling(*pair):
+                if not stands and (look := telling(*pair)):
                     asked.append((chunk, pair))
+                    looks.append(look)
             else:
                 continue
             if stands and chunk.id in earlier:
                 found.setdefault(chunk.document_id, earlier[chunk.id])
-        passes = self.screen.passes([telling(*pair) for _, pair in asked])
+        passes = self.screen.passes(looks)
         read = [a for a, passed in zip(asked, passes, strict=True) if passed]
         readings = self.reader.read_pairs([pair for _, pair in read])
         for (chunk, (_, text)), reading in zip(read, readings, strict=True):

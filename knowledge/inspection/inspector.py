@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import Protocol
 
 from knowledge.encoder import Encoder, Vectors
-from knowledge.inspection.claims import ClaimScreen
 from knowledge.inspection.contradictions import Contradictions
-from knowledge.inspection.duplicates import DuplicateModel, Duplicates
+from knowledge.inspection.duplicates import Duplicates
 from knowledge.inspection.expiry import Expiry
+from knowledge.inspection.linear import LinearModel
 from knowledge.inspection.orders import Orders, hidden_texts
 from knowledge.inspection.reading import PairReader
 from knowledge.inspection.screen import Screen
-from knowledge.types import Chunk, Document, Finding, Progress, Seen, document_of
+from knowledge.types import Chunk, Document, Finding, Progress, Seen, document_of, silent
 
 # Raise it when documents are inspected differently, so that unchanged ones are looked at again.
 _INSPECTING = 3
@@ -32,10 +32,6 @@ _OF_TEXTS = frozenset({"injected", "contradiction", "duplicate"})
 # Files beside the reader's weights.
 ORDERS, EXPIRY = "orders.safetensors", "expiry.safetensors"
 CLAIMS, DUPLICATES, LIMITS = "claims.json", "duplicates.json", "limits.json"
-
-
-def silent(stage: str, done: int, total: int) -> None:
-    """Progress that nobody watches."""
 
 
 class Inspector(Protocol):
@@ -123,10 +119,10 @@ class TrainedInspector:
             reader, Screen.load(beside / ORDERS), limits.orders, limits.orders_sure
         )
         self._expiry = Expiry(reader, Screen.load(beside / EXPIRY), limits.expired)
-        self._duplicates = Duplicates(DuplicateModel.load(beside / DUPLICATES), most_comparisons)
+        self._duplicates = Duplicates(LinearModel.load(beside / DUPLICATES), most_comparisons)
         self._contradictions = Contradictions(
             reader,
-            ClaimScreen.load(beside / CLAIMS),
+            LinearModel.load(beside / CLAIMS),
             limits.contradiction,
             limits.contradiction_sure,
             most_comparisons,

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import date
 
 from knowledge.encoder import Vectors
-from knowledge.inspection.inspector import silent
-from knowledge.types import Chunk, Document, Finding, Progress, Seen
+from knowledge.types import Chunk, Document, Finding, Progress, Seen, silent
 
 
 class WordInspector:

@@ -6,10 +6,10 @@ import pytest
 from knowledge.inspection.duplicates import (
     FEATURES,
     DocumentText,
-    DuplicateModel,
     Duplicates,
     features,
 )
+from knowledge.inspection.linear import LinearModel
 from knowledge.types import Chunk, Document
 
 
@@ -46,7 +46,7 @@ def test_other_words_for_the_same_quantity_make_no_difference(word_lengths):
 def test_documents_are_reported_from_the_threshold_on(threshold, found):
     documents = [Document(i, *RETURNS, "en", f"{i}.md") for i in "ab"]
     chunks = [Chunk(f"{d.id}#0", d.id, (d.title,), d.text, "en", d.source) for d in documents]
-    model = DuplicateModel(dict.fromkeys(FEATURES, 0.0) | {"jaccard": 2.0}, threshold)
+    model = LinearModel(dict.fromkeys(FEATURES, 0.0) | {"jaccard": 2.0}, threshold)
     vectors = np.ones((2, 1), dtype=np.float32)
     assert len(Duplicates(model, 10).find(documents, chunks, vectors, [0, 1])) == found
 
@@ -55,6 +55,6 @@ def test_pages_without_a_statement_are_left_alone():
     documents = [Document(i, "Empty", "---", "en", f"{i}.md") for i in "ab"]
     chunks = [Chunk(f"{d.id}#0", d.id, ("Empty",), "---", "en", d.source) for d in documents]
     vectors = np.ones((2, 1), dtype=np.float32)
-    model = DuplicateModel(dict.fromkeys(FEATURES, 1.0), 0.0)
+    model = LinearModel(dict.fromkeys(FEATURES, 1.0), 0.0)
     found = Duplicates(model, 10).find(documents, chunks, vectors, [0, 1])
     assert found == []

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from knowledge.cross_encoder import Reading
-from knowledge.inspection.claims import FEATURES, ClaimScreen
+from knowledge.inspection.claims import FEATURES
 from knowledge.inspection.contradictions import Contradictions, plainly_at_odds
 from knowledge.inspection.expiry import Expiry
+from knowledge.inspection.linear import LinearModel
 from knowledge.inspection.orders import Orders, hidden_texts
 from knowledge.inspection.screen import BUCKETS, Screen
 from knowledge.types import Chunk, Document, Seen
@@ -59,12 +60,12 @@ def nothing() -> Screen:
     return Screen(np.zeros(BUCKETS, dtype=np.float32), 0.0, 1.0)
 
 
-def claims(threshold: float = 0.0) -> ClaimScreen:
-    return ClaimScreen(dict.fromkeys(FEATURES, 0.0) | {"shared": 1.0}, threshold)
+def claims(threshold: float = 0.0) -> LinearModel:
+    return LinearModel(dict.fromkeys(FEATURES, 0.0) | {"shared": 1.0}, threshold)
 
 
 def contradictions(
-    reader: WordReader, most: int = 10, sure: float = 9.0, screen: ClaimScreen | None = None
+    reader: WordReader, most: int = 10, sure: float = 9.0, screen: LinearModel | None = None
 ) -> Contradictions:
     return Contradictions(reader, screen or claims(), -2.0, sure, most)
 
