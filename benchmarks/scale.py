@@ -4,14 +4,15 @@
 
 For each size: seconds of the first ingest, of a no-op and of a refresh of one passage in a hundred;
 seconds from a process started anew to its first search; milliseconds of a search without the
-encoder; memory of the process that searches (its peak, MB) and size of a version on disk (MB).
+encoder; memory of the process that searches, and of the one that refreshes (their peaks, MB), and
+size of a version on disk (MB). Each runs in a process of its own, one after the other.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import resource
+import re
 import subprocess
 import sys
 import tempfile
@@ -26,11 +27,24 @@ from benchmarks.passages import questions, rows, with_changes, write
 from knowledge.build import open_refresher
 from knowledge.types import silent
 
-_SEARCH = "--search"
-
 
 def measure(count: int, folder: Path) -> dict[str, float]:
     """The figures for a number of passages."""
+    return _apart("ingest", folder, count) | _apart("search", folder, count)
+
+
+def _apart(part: str, folder: Path, count: int) -> dict[str, float]:
+    command = [sys.executable, "-m", "benchmarks.scale", "--part", part, "--folder", str(folder)]
+    command += ["--passages", str(count), "--started", str(time.time())]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"{part} of {count}: {done.stderr.strip()[-1500:]}")
+    figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return figures
+
+
+def ingest(count: int, folder: Path) -> dict[str, float]:
+    """Seconds of three refreshes, and what the last version takes on disk."""
     corpus = rows(count)
     home = folder / "home"
     settings = load_settings(home=home)
@@ -40,13 +54,12 @@ def measure(count: int, folder: Path) -> dict[str, float]:
     seconds["noop"] = refresher.refresh([source]).seconds
     write(source, with_changes(corpus))
     seconds["refresh"] = refresher.refresh([source]).seconds
+    peak = _peak_megabytes()
     (folder / "questions.json").write_text(json.dumps(questions(corpus, min(300, count))))
-    build_knowledge(settings).search("warm up")  # exports the reader, once in an installation
+    build_knowledge(settings)  # exports the reader, once in an installation
     version = refresher.versions.current_folder()
     size = sum(p.stat().st_size for p in version.rglob("*") if p.is_file())
-    command = [sys.executable, "-m", "benchmarks.scale", _SEARCH, str(time.time()), str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return seconds | json.loads(done.stdout.splitlines()[-1]) | {"disk_mb": round(size / 1e6)}
+    return seconds | {"refresh_mb": peak, "disk_mb": round(size / 1e6)}
 
 
 def search(folder: Path, started: float) -> dict[str, float]:
@@ -64,25 +77,36 @@ def search(folder: Path, started: float) -> dict[str, float]:
         knowledge.candidates(text, vector, 5, "fused", "en")
         taken.append(1000 * (time.perf_counter() - begun))
     p50, p95 = np.percentile(taken, (50, 95))
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return {
         "restart": round(restart, 2),
         "p50_ms": round(float(p50), 2),
         "p95_ms": round(float(p95), 2),
-        "memory_mb": round(memory),
+        "memory_mb": _peak_megabytes(),
     }
+
+
+def _peak_megabytes() -> int:
+    """Of this process alone; `getrusage` also counts the one that it was forked from."""
+    status = Path("/proc/self/status").read_text()
+    return int(re.search(r"VmHWM:\s*(\d+)", status)[1]) // 1024  # type: ignore[index]
 
 
 def main() -> None:
     """Print a line for each size."""
-    if _SEARCH in sys.argv:
-        print(json.dumps(search(Path(sys.argv[-1]), float(sys.argv[-2]))))
-        return
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--passages", default="1000,10000,100000")
-    for size in parser.parse_args().passages.split(","):
-        with tempfile.TemporaryDirectory() as folder:
-            print(size, json.dumps(measure(int(size), Path(folder))), flush=True)
+    parser.add_argument("--part", choices=("ingest", "search"), help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--started", type=float, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.part == "ingest":
+        print(json.dumps(ingest(int(arguments.passages), arguments.folder)))
+    elif arguments.part == "search":
+        print(json.dumps(search(arguments.folder, arguments.started)))
+    else:
+        for size in arguments.passages.split(","):
+            with tempfile.TemporaryDirectory() as folder:
+                print(size, json.dumps(measure(int(size), Path(folder))), flush=True)
 
 
 if __name__ == "__main__":

@@ -37,7 +37,8 @@ from knowledge.types import Chunk
 
 _SURE = 0.97
 _ORDINARY = 0.998  # of what is ordinary stays below what is sure
-_SHOP_PAIRS = 8
+_UNNOTICED = 0.9  # of the nearest passages that nobody planted anything in
+_SHOP_PAIRS, _PAGE_PAIRS = 8, 800
 
 Scores = tuple[NDArray[np.bool_], NDArray[np.float64]]
 
@@ -65,25 +66,38 @@ def fit_beside(
     expiry_screen.save(out / EXPIRY)
     expired = _scores_of(lessons, "expired", lambda case: _expired(case, reader, expiry_screen))
     log("contradictions")
-    claims = LinearModel.load(out / CLAIMS)
-    odds = _scores_of(
-        lessons, "contradiction", lambda case: _odds(reader, claims, claims_in(case, encoder))
-    )
-    usual_odds = [
-        _odds(reader, claims, [of_pair])
-        for shop in lessons.shops
-        for of_pair in neighbouring_claims(shop, encoder, 1, _SHOP_PAIRS)
-    ]
     limits = {
         "orders": balanced_limit(*orders),
         "orders_sure": max(_sure_limit(*orders), _most_ordinary(usual_orders)),
         "expired": balanced_limit(*expired),
-        "contradiction": balanced_limit(*odds),
-        "contradiction_sure": max(_sure_limit(*odds), _most_ordinary(usual_odds)),
+        **contradiction_limits(lessons, reader, LinearModel.load(out / CLAIMS), encoder),
     }
     limits = {name: round(limit, 3) for name, limit in limits.items()}
     write_json(out / LIMITS, limits)
     return limits
+
+
+def contradiction_limits(
+    lessons: Lessons, reader: CrossEncoder, screen: LinearModel, encoder: Encoder
+) -> dict[str, float]:
+    """From which score two passages are noticed, and from which it is sure. Of the nearest
+    passages of help documents, from which nothing was learnt, few may be noticed."""
+    odds = _scores_of(
+        lessons, "contradiction", lambda case: _odds(reader, screen, claims_in(case, encoder))
+    )
+    shops = [
+        _odds(reader, screen, [of_pair])
+        for shop in lessons.shops
+        for of_pair in neighbouring_claims(shop_chunks(shop), encoder, 1, _SHOP_PAIRS)
+    ]
+    pages = [
+        _odds(reader, screen, [of_pair])
+        for of_pair in neighbouring_claims(lessons.ordinary.pages, encoder, 1, _PAGE_PAIRS)
+    ]
+    return {
+        "contradiction": max(balanced_limit(*odds), _most_ordinary(pages, _UNNOTICED)),
+        "contradiction_sure": max(_sure_limit(*odds), _most_ordinary([*shops, *pages])),
+    }
 
 
 def _scores_of(lessons: Lessons, kind: str, score: Callable[[Case], float | None]) -> Scores:
@@ -122,8 +136,8 @@ def _odds(reader: CrossEncoder, screen: LinearModel, pairs: Iterable[list[Claim]
     return max((at_odds(reader.read_pairs(asked)) for asked in read), default=-math.inf)
 
 
-def _most_ordinary(values: Sequence[float]) -> float:
-    return float(np.quantile(values, _ORDINARY, method="higher"))
+def _most_ordinary(values: Sequence[float], share: float = _ORDINARY) -> float:
+    return float(np.quantile(values, share, method="higher"))
 
 
 def _sure_limit(truth: NDArray[np.bool_], scores: NDArray[np.float64]) -> float:

@@ -23,7 +23,7 @@ from knowledge.inspection.neighbours import document_vectors, near_pairs
 from knowledge.inspection.orders import plain_statements
 from knowledge.inspection.screen import Screen, hashed
 from knowledge.segment import split_sentences
-from knowledge.types import Document
+from knowledge.types import Chunk, Document
 
 # Of what is ordinary the reader looks at so much; precision and recall on the held cases are no
 # worse than if it looked at everything.
@@ -100,7 +100,7 @@ def fit_claims(lessons: Lessons, encoder: Encoder) -> dict[str, object]:
     usual = [
         claim.features
         for shop in lessons.shops
-        for claims in neighbouring_claims(shop, encoder, NEIGHBOURS, _CLAIM_PAIRS)
+        for claims in neighbouring_claims(shop_chunks(shop), encoder, NEIGHBOURS, _CLAIM_PAIRS)
         for claim in claims
     ]
     rows = np.array([*planted, *usual])
@@ -125,10 +125,9 @@ def claims_in(case: Case, encoder: Encoder) -> Iterator[list[Claim]]:
 
 
 def neighbouring_claims(
-    shop: Shop, encoder: Encoder, neighbours: int, most: int
+    chunks: Sequence[Chunk], encoder: Encoder, neighbours: int, most: int
 ) -> Iterator[list[Claim]]:
-    """The claims of the nearest passages of a shop."""
-    chunks = shop_chunks(shop)
+    """The claims of the nearest passages."""
     vectors = encoder.embed([c.indexed_text for c in chunks])
     for a, b in near_pairs(chunks, vectors, range(len(chunks)), NEAR, neighbours)[:most]:
         yield claims_of(Told.by(chunks[a]), Told.by(chunks[b]), float(vectors[a] @ vectors[b]))

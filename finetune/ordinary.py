@@ -22,16 +22,18 @@ from knowledge.types import Chunk, Document
 
 _CORPORA = ("english_docs", "chinese_docs")
 _SENTENCES, _DATED = 8, 2  # of a document
+_PAGES = 5_000
 _NAMED_YEAR = re.compile(r"\b([A-Z]\w+ (?:19|20)\d\d)\b(?!-)")
 _OFTEN = 25  # documents with the same name and year: a version of a product
 
 
 @dataclass(frozen=True, slots=True)
 class Ordinary:
-    """Sentences, and passages that name days; `versions` are those of them where the year is the
-    version of a product, as in Exchange 2013."""
+    """Sentences, one passage a document (`pages`), and passages that name days; `versions` are
+    those of them where the year is the version of a product, as in Exchange 2013."""
 
     sentences: tuple[str, ...]
+    pages: tuple[Chunk, ...]
     dated: tuple[Chunk, ...]
     versions: tuple[Chunk, ...]
 
@@ -40,14 +42,17 @@ class Ordinary:
         """The same ones each time."""
         rng = random.Random(1)
         sentences: list[str] = []
+        every: list[Document] = []
         dated: list[Chunk] = []
         documents = (help_documents(data, name) for name in _CORPORA)
         for document in chain.from_iterable(documents):
             said = statements(document.text)
             sentences += rng.sample(said, min(_SENTENCES, len(said)))
+            every.append(document)
             if may_name_days(f"{document.title}\n{document.text}"):
                 dated += [c for c in cut(document) if may_name_days(c.indexed_text)][:_DATED]
-        return cls(tuple(sentences), tuple(dated), tuple(_versions(dated)))
+        pages = [rng.choice(cut(d)) for d in rng.sample(every, min(_PAGES, len(every)))]
+        return cls(tuple(sentences), tuple(pages), tuple(dated), tuple(_versions(dated)))
 
 
 def help_documents(data: Path, name: str) -> Iterator[Document]:

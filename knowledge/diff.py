@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from knowledge.store import read_chunks, read_documents
-from knowledge.types import Chunk, Document, document_to_json
+from knowledge.types import Chunk, Document
 
 Kind = Literal["added", "changed", "removed"]
 # A word, a Chinese or Japanese character, a number, a sign, or space.
@@ -77,10 +77,8 @@ def _change(
     assert shown
     fields: tuple[tuple[str, str, str], ...] = ()
     if old and new:
-        was, now = document_to_json(old), document_to_json(new)
-        fields = tuple(
-            (f, str(was[f] or ""), str(now[f] or "")) for f in _FIELDS if was[f] != now[f]
-        )
+        values = ((f, getattr(old, f), getattr(new, f)) for f in _FIELDS)
+        fields = tuple((f, str(was or ""), str(now or "")) for f, was, now in values if was != now)
     passages = tuple(_passages(before, after))
     if old and new and not fields and not passages:
         return None

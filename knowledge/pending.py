@@ -7,17 +7,17 @@ root/pending/
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
 from knowledge.load import Earlier
-from knowledge.types import Document, FileRecord, document_from_json, document_to_json
+from knowledge.types import Document, FileRecord, document_from_json
 
 
 class Pending:
@@ -33,10 +33,10 @@ class Pending:
         row = {
             "path": record.path,
             "key": record.key,
-            "documents": [document_to_json(d) for d in documents],
+            "documents": documents,
         }
-        with self._files.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+        with self._files.open("ab") as file:
+            file.write(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))
 
     def keep_vectors(self, encoder: str, keys: Sequence[str], vectors: NDArray[np.float32]) -> None:
         """Add embedded passages, one row of vectors a key."""
@@ -51,9 +51,9 @@ class Pending:
         """The files that were read, with their documents."""
         documents: list[Document] = []
         files: list[FileRecord] = []
-        lines = self._files.read_text(encoding="utf-8").split("\n") if self._files.exists() else []
+        lines = self._files.read_bytes().split(b"\n") if self._files.exists() else []
         for line in lines[:-1]:  # a line that was not ended is half of one
-            row = json.loads(line)
+            row = orjson.loads(line)
             found = [document_from_json(d) for d in row["documents"]]
             documents += found
             files.append(FileRecord(row["path"], row["key"], tuple(d.id for d in found)))

@@ -6,12 +6,13 @@ import json
 import logging
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import orjson
 from chromadb.errors import ChromaError
 from numpy.typing import NDArray
 
@@ -24,9 +25,7 @@ from knowledge.types import (
     FileRecord,
     Finding,
     chunk_from_json,
-    chunk_to_json,
     document_from_json,
-    document_to_json,
     finding_from_json,
 )
 from knowledge.vector_index import (
@@ -53,14 +52,14 @@ def scope_of(chunk: Chunk) -> Scope:
     return Scope(chunk.language, chunk.for_staff)
 
 
-def _write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> None:
-    with path.open("w", encoding="utf-8") as file:
-        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+def _write_jsonl(path: Path, rows: Iterable[Document | FileRecord | Chunk | Finding]) -> None:
+    with path.open("wb") as file:
+        file.writelines(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in rows)
 
 
 def _read_jsonl(path: Path) -> list[dict[str, Any]]:
-    with path.open(encoding="utf-8") as file:
-        return [json.loads(line) for line in file]
+    with path.open("rb") as file:
+        return [orjson.loads(line) for line in file]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +85,10 @@ def write_version(
     hold every id with its vector.
     """
     folder.mkdir(parents=True)
-    _write_jsonl(folder / DOCUMENTS, map(document_to_json, contents.documents))
-    _write_jsonl(folder / FILES, map(asdict, contents.files))
-    _write_jsonl(folder / CHUNKS, map(chunk_to_json, contents.chunks))
-    _write_jsonl(folder / FINDINGS, map(asdict, contents.findings))
+    _write_jsonl(folder / DOCUMENTS, contents.documents)
+    _write_jsonl(folder / FILES, contents.files)
+    _write_jsonl(folder / CHUNKS, contents.chunks)
+    _write_jsonl(folder / FINDINGS, contents.findings)
     np.save(folder / VECTORS, contents.vectors)
     _index(folder, contents, before, apart)
     _write_terms(folder, contents.chunks, before)

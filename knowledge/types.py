@@ -202,12 +202,6 @@ class RefreshReport:
     answers: tuple[Any, ...] = ()  # the answers to questions replayed that change
 
 
-def _plain(value: Document | Chunk) -> dict[str, Any]:
-    """Fields as JSON values; many times faster than `dataclasses.asdict`, which copies deeply."""
-    row = {name: getattr(value, name) for name in value.__slots__}
-    return {k: v.isoformat() if isinstance(v, date) else v for k, v in row.items()}
-
-
 def parse_day(value: Any) -> date | None:
     """An ISO day, or None for an empty value. Raises ValueError for anything else."""
     if value in (None, ""):
@@ -215,29 +209,19 @@ def parse_day(value: Any) -> date | None:
     return value if isinstance(value, date) else date.fromisoformat(str(value)[:10])
 
 
-def document_to_json(document: Document) -> dict[str, Any]:
-    """Fields as JSON values, days in ISO form."""
-    return _plain(document)
-
-
-def chunk_to_json(chunk: Chunk) -> dict[str, Any]:
-    """Fields as JSON values, days in ISO form."""
-    return _plain(chunk)
-
-
 def document_from_json(row: dict[str, Any]) -> Document:
-    """Inverse of `document_to_json`."""
+    """From its fields as JSON values, days in ISO form."""
     days = {k: parse_day(row.get(k)) for k in ("valid_from", "valid_until")}
     return Document(**(row | days))
 
 
 def chunk_from_json(row: dict[str, Any]) -> Chunk:
-    """Inverse of `chunk_to_json`."""
+    """From its fields as JSON values, days in ISO form."""
     days = {k: parse_day(row.get(k)) for k in ("valid_from", "valid_until")}
     return Chunk(**(row | days | {"title_path": tuple(row["title_path"])}))
 
 
 def finding_from_json(row: dict[str, Any]) -> Finding:
-    """Inverse of `dataclasses.asdict`."""
+    """From its fields as JSON values."""
     lists = ("sources", "passages", "quotes")
     return Finding(**(row | {name: tuple(row[name]) for name in lists}))
