@@ -70,6 +70,9 @@ def list_files(sources: Iterable[Path]) -> tuple[list[SourceFile], list[Rejectio
             paths += pages
         root = source if source.is_dir() else source.parent
         for path in (p for p in paths if format_of(p) != ".xml"):
+            if source.is_dir() and not path.resolve().is_relative_to(root.resolve()):
+                rejected.append(Rejection(str(path), "is a link out of its folder; copy the file"))
+                continue
             name = (path.relative_to(root).parent / stem_of(path)).as_posix()
             found.setdefault(path.resolve(), SourceFile(path, name, pages.get(path, "")))
     return list(found.values()), rejected

@@ -153,7 +153,8 @@ class Rejection:
 class Finding:
     """Something an operator should look at; a blocking one quarantines its `passages` (ids).
 
-    `quotes` are the words that give it away; of a contradiction one of each passage.
+    `quotes` are the words that give it away; of a contradiction one of each passage, of a duplicate
+    the titles of both documents.
     """
 
     kind: str  # injected, hidden, expired, contradiction, duplicate or comparison

@@ -85,6 +85,8 @@ def from_json(source: Source) -> Iterator[dict[str, Any]]:
         values = json.loads(source.text())
     except RecursionError as error:
         raise ValueError("is nested too deeply") from error
+    except json.JSONDecodeError as error:
+        raise ValueError(f"is damaged JSON: {error}") from error
     number = 0
     for record in _records(values):
         number += 1

@@ -164,7 +164,10 @@ class Source:
         check_size(self.path.stat().st_size, self.max_bytes)
         if not head.startswith(b"PK"):
             raise ValueError(f"is no {self.format} document; check what it really is")
-        archive = zipfile.ZipFile(self.path)
+        try:
+            archive = zipfile.ZipFile(self.path)
+        except zipfile.BadZipFile as error:
+            raise ValueError(f"is damaged: {error}; save it again as {self.format}") from error
         entries = archive.infolist()
         unpacked = sum(e.file_size for e in entries)
         packed = sum(e.compress_size for e in entries) or 1

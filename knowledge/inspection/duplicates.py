@@ -201,6 +201,6 @@ class Duplicates:
                 one, other = held[ids[a]], held[ids[b]]
                 detail = f"{one.id} and {other.id} say the same: {one.title!r}, {other.title!r}"
                 both = tuple(c.id for d in (one, other) for c in passages[d.id])
-                sources = (one.source, other.source)
-                found.append(Finding("duplicate", "warning", sources, detail, both))
+                sources, titles = (one.source, other.source), (one.title, other.title)
+                found.append(Finding("duplicate", "warning", sources, detail, both, titles))
         return found

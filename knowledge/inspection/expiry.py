@@ -141,7 +141,8 @@ class Expiry:
 
 def _of_field(document: Document, day: date, today: date) -> Finding:
     detail = f"{document.id} {'was' if day < today else 'is'} valid until {day}"
-    return Finding("expired", "warning", (document.source,), detail, (f"{document.id}#0",))
+    passage, quote = f"{document.id}#0", f"valid_until {day}"
+    return Finding("expired", "warning", (document.source,), detail, (passage,), (quote,))
 
 
 def _as_written(chunk: Chunk, quote: str, today: date) -> str:

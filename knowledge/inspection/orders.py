@@ -184,12 +184,10 @@ class Orders:
 
 def hidden_texts(documents: Iterable[Document]) -> list[Finding]:
     """Pages that hold text which is not shown, such as white on white or a comment."""
-    return [
-        Finding(
-            "hidden", "notice", (d.source,),
-            f"{d.id} holds text that its readers do not see: {plainly(d.hidden[:400])[:200]!r}",
-            (f"{d.id}#0",),
-        )
-        for d in documents
-        if d.hidden.strip()
-    ]  # fmt: skip
+    found = []
+    for d in documents:
+        if d.hidden.strip():
+            quote = plainly(d.hidden[:400])[:200]
+            detail = f"{d.id} holds text that its readers do not see: {quote!r}"
+            found.append(Finding("hidden", "notice", (d.source,), detail, (f"{d.id}#0",), (quote,)))
+    return found

@@ -67,7 +67,8 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
     "sitemap.xml": (lambda: LAUGHS.encode(), "declares entities"),
     "feed.xml": (lambda: b"<rss><loc>x</loc></rss>", "no sitemap"),
     "hollow.docx": (lambda: zipped(word__document_xml=b"<w/>"), "is damaged"),
-    "cut.docx": (lambda: word()[:2000], "zip file"),
+    "cut.docx": (lambda: word()[:2000], "is damaged"),
+    "cut.json": (lambda: b'{"text": ', "is damaged JSON"),
     "wide.xlsx": (wide_sheet, "spans more than"),
     "old.xlsx": (
         lambda: b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 600,
@@ -98,6 +99,20 @@ def test_a_hostile_file_is_rejected_with_its_reason_and_the_rest_goes_in(
     ((source, said),) = [(Path(r.source).name, r.reason) for r in loaded.rejected]
     assert source == name
     assert reason in said
+
+
+def test_a_link_out_of_the_folder_is_not_followed(tmp_path: Path) -> None:
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    secret = tmp_path / "secret.txt"
+    secret.write_text("The alarm code is 4711.")
+    (folder / "real.txt").write_text("Returns are free within fourteen days.")
+    (folder / "inside.txt").symlink_to(folder / "real.txt")
+    (folder / "outside.txt").symlink_to(secret)
+    loaded = Loader(Detector(), LIMITS).load([folder])
+    assert [d.text for d in loaded.documents] == ["Returns are free within fourteen days."]
+    (rejection,) = loaded.rejected
+    assert "link out of its folder" in rejection.reason
 
 
 def test_a_file_that_needs_too_much_memory_is_rejected_and_the_next_is_read(tmp_path: Path) -> None:
