@@ -31,7 +31,9 @@ def open_knowledge(home: Path, engines: Path, settings: KnowledgeSettings) -> Kn
     )
     encoder = load_encoder(settings.encoder, engines, settings.threads)
     places.load()
-    return KnowledgeBase(Versions(home), encoder, Detector(), reranker, settings)
+    detector = Detector()
+    detector.load()
+    return KnowledgeBase(Versions(home), encoder, detector, reranker, settings)
 
 
 def open_refresher(

