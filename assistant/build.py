@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 
 from assistant.conversations import Conversations
-from assistant.errors import SettingsError
 from assistant.generation import Generator, QuotingComposer
 from assistant.grounding import GroundingCheck
 from assistant.intent import Router
@@ -16,7 +14,7 @@ from assistant.service import ChatService
 from assistant.settings import Settings
 from assistant.skills import KnowledgeSkill, PersonSkill, SmallTalkSkill
 from knowledge.build import WEIGHTS, open_knowledge
-from knowledge.classify import TextClassifier
+from knowledge.intent_classifier import MANIFEST, IntentClassifier
 from knowledge.retrieve import KnowledgeBase
 
 
@@ -34,7 +32,7 @@ def build_assistant(settings: Settings, knowledge: KnowledgeBase | None = None) 
         detector=knowledge.detector,
         safety=Safety(settings.max_utterance_characters),
         encoder=knowledge.encoder,
-        router=Router(_classifier(settings.home, knowledge.encoder.name), settings.router_sure),
+        router=Router(_classifier(settings)),
         skills={
             "knowledge": KnowledgeSkill(knowledge, settings),
             "small_talk": small_talk,
@@ -50,20 +48,11 @@ def build_service(settings: Settings, assistant: Assistant | None = None) -> Cha
     return ChatService(assistant or build_assistant(settings), Conversations.in_home(settings.home))
 
 
-def _classifier(home: Path, encoder_name: str) -> TextClassifier:
-    """The intents trained for this home, else those shipped.
-
-    Raises SettingsError when they were trained on another encoder's vectors.
-    """
-    own = home / "intents"
-    folder = own if (own / "manifest.json").is_file() else WEIGHTS / "intents"
-    classifier = TextClassifier.load(folder)
-    if classifier.encoder_name != encoder_name:
-        raise SettingsError(
-            f"the intents in {folder} were trained on another encoder "
-            f"({classifier.encoder_name}); train them again with `python -m finetune intents`"
-        )
-    return classifier
+def _classifier(settings: Settings) -> IntentClassifier:
+    """The intents trained for this home, else those shipped."""
+    own = settings.home / "intents"
+    folder = own if (own / MANIFEST).is_file() else WEIGHTS / "intents"
+    return IntentClassifier(folder, settings.engines, settings.knowledge.threads)
 
 
 def _generator(settings: Settings) -> Generator:

@@ -7,11 +7,9 @@ from typing import Literal
 import numpy as np
 
 from assistant.types import Intent
-from knowledge.classify import TextClassifier, features
-from knowledge.encoder import Vectors
+from knowledge.intent_classifier import OUT_OF_SCOPE, IntentClassifier
 
 Skill = Literal["knowledge", "small_talk", "person"]
-OUT_OF_SCOPE = "out_of_scope"
 UNKNOWN = Intent("unknown", 0.0)
 _SKILL_OF: dict[str, Skill] = {
     "greeting": "small_talk",
@@ -19,24 +17,27 @@ _SKILL_OF: dict[str, Skill] = {
     "bot_identity": "small_talk",
     "human_agent": "person",
 }
+_RANKED = 3
 
 
 class Router:
-    """The encoder's vector and hashed terms through a calibrated linear head."""
+    """A trained classifier, and the bands in which it is believed."""
 
-    def __init__(self, classifier: TextClassifier, sure: float) -> None:
+    def __init__(self, classifier: IntentClassifier) -> None:
         self.classifier = classifier
-        self.sure = sure
 
-    def route(self, text: str, vector: Vectors, known: float) -> Intent:
-        """The most likely intent with its probability and the two next ones."""
-        probabilities = self.classifier.probabilities(features(text, vector, known))
-        order = np.argsort(-probabilities)[:3]
-        ranked = [(self.classifier.labels[i], round(float(probabilities[i]), 4)) for i in order]
-        return Intent(*ranked[0], alternatives=tuple(ranked[1:]))
+    def route(self, text: str) -> Intent:
+        """The most likely intent with the next ones; out of scope where none is likely."""
+        manifest = self.classifier.manifest
+        probabilities = self.classifier.probabilities([text])[0]
+        order = np.argsort(-probabilities)[:_RANKED]
+        ranked = [(manifest.labels[n], round(float(probabilities[n]), 4)) for n in order]
+        best = ranked[0][1]
+        advice = manifest.bands.advice(best)
+        if advice == "out_of_scope":
+            return Intent(OUT_OF_SCOPE, round(1 - best, 4), tuple(ranked[:-1]))
+        return Intent(*ranked[0], tuple(ranked[1:]), is_sure=advice == "route")
 
     def skill(self, intent: Intent) -> Skill:
-        """The skill that serves intent; below the sure band, the knowledge base is asked."""
-        if intent.confidence < self.sure:
-            return "knowledge"
-        return _SKILL_OF.get(intent.name, "knowledge")
+        """The skill that serves intent; where it is unsure, the knowledge base is asked."""
+        return _SKILL_OF.get(intent.name, "knowledge") if intent.is_sure else "knowledge"

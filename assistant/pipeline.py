@@ -114,8 +114,7 @@ class Assistant:
         question = Question(text, standalone, language, utterance.history, utterance.customer_id)
         with watch.stage("intent"):
             vector = self.encoder.embed([question.standalone])[0]
-            known = self.encoder.known_share(question.standalone)
-            intent = self.router.route(question.standalone, vector, known)
+            intent = self.router.route(question.standalone)
         with watch.stage("retrieval"):
             skill = self.skills[self.router.skill(intent)]
             fetched = skill.fetch(question, intent, vector)

@@ -58,9 +58,6 @@ class Settings(BaseModel):
     clarify_threshold: float = Field(
         0.12, ge=0, le=1, description="Relevance from which a clarifying question is asked."
     )
-    router_sure: float = Field(
-        0.6, ge=0, le=1, description="Intent confidence from which the route is taken as sure."
-    )
     max_utterance_characters: int = Field(2000, ge=100, description="Longer messages are refused.")
     max_quote_words: int = Field(90, ge=10, description="Longest quotation in a reply.")
     golden: Path | None = Field(

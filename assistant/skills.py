@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from assistant import phrases
-from assistant.intent import OUT_OF_SCOPE
 from assistant.settings import Settings
 from assistant.types import (
     Answer,
@@ -21,13 +20,12 @@ from assistant.types import (
     Refuse,
 )
 from knowledge.encoder import Vectors
+from knowledge.intent_classifier import OUT_OF_SCOPE
 from knowledge.rerank import Candidate
 from knowledge.retrieve import KnowledgeBase
 from knowledge.segment import content_words, split_sentences
 from knowledge.types import Passage
 
-# An utterance routed as out-of-scope is answered only where a passage fits beyond doubt.
-_OFF_TOPIC_THRESHOLD = 0.85
 _MAX_CHOICES = 3
 
 
@@ -67,12 +65,9 @@ class KnowledgeSkill:
         self, question: Question, intent: Intent, evidence: Sequence[Evidence]
     ) -> Outcome | None:
         language, best = question.language, evidence[0].relevance if evidence else 0.0
-        sure = intent.confidence >= self.settings.router_sure
-        off_topic = intent.name == OUT_OF_SCOPE and sure
-        needed = _OFF_TOPIC_THRESHOLD if off_topic else self.settings.answer_threshold
-        if best >= needed:
+        if best >= self.settings.answer_threshold:
             return None
-        if off_topic:
+        if intent.name == OUT_OF_SCOPE:
             text = phrases.say("out_of_scope", language, shop=self.settings.shop_name)
             return Refuse(text, "intent:out_of_scope")
         if best >= self.settings.clarify_threshold:

@@ -40,11 +40,13 @@ class Utterance:
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """A routed label. `confidence` is a calibrated probability, 0 to 1."""
+    """A routed label. `confidence` is a calibrated probability, 0 to 1; `is_sure` says that acting
+    on it costs less than asking back."""
 
     name: str
     confidence: float
     alternatives: tuple[tuple[str, float], ...] = ()
+    is_sure: bool = True
 
 
 @dataclass(frozen=True, slots=True)

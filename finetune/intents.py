@@ -1,117 +1,96 @@
-"""Train the router's head: logistic regression over the encoder's vector and hashed terms.
+"""Train a router and calibrate it: `python -m finetune intents`.
 
-The temperature that calibrates it is fitted on out-of-fold predictions (Guo et al., ICML 2017), so
-no labelled row is lost to calibration.
+A part of the utterances is held out: they stop the training, set the temperature that calibrates
+the probabilities, and the bands in which a message is routed, asked about, or out of scope.
 """
 
 from __future__ import annotations
 
-import time
+import shutil
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors.torch import save_file
 from scipy.optimize import minimize_scalar
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import f1_score
-from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
-from finetune.errors import DataError
-from knowledge.classify import TextClassifier, feature_rows
-from knowledge.encoder import Encoder
-from knowledge.formats import read_json_lines
+from finetune.fit import Plan, fit
+from finetune.intent_bands import Costs, cheapest_bands
+from finetune.intent_data import Utterances
+from finetune.intent_training import IntentObjective, Recipe, Router, targets
+from finetune.lora import save_adapter
+from knowledge.intent_classifier import HEADS, Bands, Manifest
 
-_FOLDS = 4
-_REGULARISATION = 12.0  # C of scikit-learn; chosen by cross-validation on the demo utterances
-_MAX_BYTES = 200_000_000
-OUT_OF_SCOPE = "out_of_scope"
+_EVERY_OTHER = 5  # one in so many of the messages on other things is held
 
 
-def read_utterances(path: Path) -> tuple[list[str], list[str]]:
-    """Texts and intents of a JSON Lines file; `oos` is read as out_of_scope. Raises DataError."""
-    try:
-        rows = list(read_json_lines(path, _MAX_BYTES))
-        texts = [str(row["text"]) for row in rows]
-        intents = [OUT_OF_SCOPE if row["intent"] == "oos" else str(row["intent"]) for row in rows]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path}: not JSON Lines of {{text, intent}}: {error}") from error
-    return texts, intents
+def train_intents(
+    out: Path,
+    utterances: Utterances,
+    others: Sequence[str],
+    recipe: Recipe | None = None,
+    costs: Costs | None = None,
+    *,
+    resume: bool = False,
+) -> Manifest:
+    """Train on utterances, and on messages about `others`, and write the classifier to out.
+
+    A run that was cut off goes on with `resume`; its checkpoints and TensorBoard logs are in a
+    folder beside out. Raises DataError when an intent has too few utterances.
+    """
+    recipe, costs = recipe or Recipe(), costs or Costs()
+    utterances.require_enough()
+    labels = utterances.labels
+    learnt, held = utterances.parted(recipe.held, recipe.seed)
+    held_others = [*held.outside, *others[::_EVERY_OTHER]]
+    others = [text for n, text in enumerate(others) if n % _EVERY_OTHER]
+    router = Router(labels, recipe)
+    objective = IntentObjective(router, learnt, held, others, recipe)
+    plan = Plan(recipe.epochs * objective.per_epoch, seed=recipe.seed)
+    run = {"recipe": asdict(recipe), "data": utterances.digest}
+    fit(objective, plan, training_folder(out), run, resume=resume)
+    objective.keep_best()
+    logits, target = router.logits(held.texts), targets(held, labels).numpy()
+    raw = Manifest(tuple(labels), 1.0, Bands(0.0, 0.0), learnt.several)
+    manifest = calibrated(raw, logits, target, router.logits(held_others), costs)
+    out.mkdir(parents=True, exist_ok=True)
+    save_adapter(router.net.backbone, out)
+    heads = {name: t.half().contiguous() for name, t in router.net.head_state().items()}
+    save_file(heads, out / HEADS)
+    manifest.write(out)
+    shutil.rmtree(training_folder(out))
+    return manifest
 
 
-def train_intents(texts: Sequence[str], intents: Sequence[str], encoder: Encoder) -> TextClassifier:
-    """Fit and calibrate. Raises DataError when an intent has too few examples."""
-    labels = sorted(set(intents))
-    counts = {label: list(intents).count(label) for label in labels}
-    scarce = [label for label, count in counts.items() if count < _FOLDS]
-    if len(labels) < 2 or scarce:
-        raise DataError(f"needs two intents with {_FOLDS} utterances each; scarce: {scarce}")
-    rows = feature_rows(texts, encoder)
-    model = LogisticRegression(C=_REGULARISATION, class_weight="balanced", max_iter=400)
-    folds = StratifiedKFold(_FOLDS, shuffle=True, random_state=0)
-    logits = cross_val_predict(model, rows, intents, cv=folds, method="decision_function")
-    model.fit(rows, intents)
-    return TextClassifier(
-        labels=tuple(model.classes_),
-        weights=model.coef_.astype(np.float32),
-        bias=model.intercept_.astype(np.float32),
-        temperature=_temperature(logits, [labels.index(i) for i in intents]),
-        encoder_name=encoder.name,
-    )
+def training_folder(out: Path) -> Path:
+    """Where a run keeps its checkpoints."""
+    return out.with_name(f"{out.name}.training")
 
 
-def _temperature(logits: NDArray[np.float64], targets: Sequence[int]) -> float:
-    """The temperature with the least negative log-likelihood."""
+def calibrated(
+    raw: Manifest,
+    logits: NDArray[np.float32],
+    target: NDArray[np.float32],
+    outside: NDArray[np.float32],
+    costs: Costs,
+) -> Manifest:
+    """The manifest with the temperature that makes the held utterances likeliest, and the bands
+    that cost least on them and on the logits of messages from outside."""
 
     def loss(log_temperature: float) -> float:
-        scaled = logits / np.exp(log_temperature)
-        scaled = scaled - scaled.max(1, keepdims=True)
-        log_probabilities = scaled - np.log(np.exp(scaled).sum(1, keepdims=True))
-        return float(-log_probabilities[np.arange(len(targets)), targets].mean())
+        manifest = Manifest(raw.labels, float(np.exp(log_temperature)), raw.bands, raw.several)
+        likely = manifest.probabilities(logits).clip(1e-9, 1 - 1e-9)
+        found = np.log(likely) * target
+        if raw.several:
+            found = found + np.log(1 - likely) * (1 - target)
+        return float(-found.sum(1).mean())
 
-    return float(np.exp(minimize_scalar(loss, bounds=(-3, 3), method="bounded").x))
-
-
-def expected_calibration_error(
-    confidences: NDArray[np.float64], right: NDArray[np.bool_], bins: int = 15
-) -> float:
-    """ECE with equal-width bins (Guo et al., 2017)."""
-    which = np.minimum((confidences * bins).astype(int), bins - 1)
-    gaps = [
-        abs(confidences[which == b].mean() - right[which == b].mean()) * (which == b).mean()
-        for b in range(bins)
-        if (which == b).any()
-    ]
-    return float(sum(gaps))
-
-
-def evaluate_intents(
-    classifier: TextClassifier, texts: Sequence[str], intents: Sequence[str], encoder: Encoder
-) -> dict[str, Any]:
-    """Scores as in the contract; accuracy and F1 over in-scope rows."""
-    rows, times = [], []
-    for text in texts:
-        started = time.perf_counter()
-        rows.append(classifier.probabilities(feature_rows([text], encoder)[0]))
-        times.append(1000 * (time.perf_counter() - started))
-    probabilities = np.stack(rows)
-    predicted = [classifier.labels[i] for i in probabilities.argmax(1)]
-    right = np.array([p == t for p, t in zip(predicted, intents, strict=True)])
-    in_scope = np.array([t != OUT_OF_SCOPE for t in intents])
-    refused = np.array([p == OUT_OF_SCOPE for p in predicted])
-    inside = [i for i, flag in enumerate(in_scope) if flag]
-    macro = f1_score(
-        [intents[i] for i in inside], [predicted[i] for i in inside], average="macro",
-        labels=sorted({intents[i] for i in inside}), zero_division=0,
-    )  # fmt: skip
-    outside = int((~in_scope).sum())
-    return {
-        "n": len(texts),
-        "accuracy": round(float(right[in_scope].mean()), 4),
-        "macro_f1": round(float(macro), 4),
-        "oos_recall": round(float(refused[~in_scope].mean()), 4) if outside else None,
-        "oos_precision": round(float((~in_scope)[refused].mean()), 4) if refused.any() else None,
-        "ece": round(expected_calibration_error(probabilities.max(1).astype(float), right), 4),
-        "p50_ms": round(float(np.median(times)), 2),
-    }
+    fitted: Any = minimize_scalar(loss, bounds=(-3, 3), method="bounded")
+    manifest = Manifest(raw.labels, round(float(np.exp(fitted.x)), 4), raw.bands, raw.several)
+    bands = cheapest_bands(
+        manifest.probabilities(logits), target, manifest.probabilities(outside), costs
+    )
+    return Manifest(raw.labels, manifest.temperature, bands, raw.several)

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -19,8 +20,8 @@ from finetune.command_line import (
     UNSEEN_SHOPS,
     Home,
     Json,
+    Resume,
     clear_errors,
-    configured_encoder,
     log,
     show,
 )
@@ -35,38 +36,58 @@ RERANKER = Path(__file__).parents[1] / "knowledge" / "weights" / "reranker"
 
 @readers.command()
 def intents(
-    train_file: Annotated[Path, typer.Argument(help="JSON Lines of {text, intent}.")],
+    train_files: Annotated[list[Path], typer.Argument(help="JSON Lines of {text, intent}.")],
     out: Annotated[Path, typer.Option(help="Folder for the classifier.")],
-    home: Home = DEFAULT_HOME,
+    epochs: Annotated[int, typer.Option(min=1, help="Most passes over the messages.")] = 10,
+    wrong_route: Annotated[float, typer.Option(min=0, help="Cost of a wrong route.")] = 5.0,
+    clarification: Annotated[float, typer.Option(min=0, help="Cost of a needless question.")] = 1.0,
+    hand_off: Annotated[float, typer.Option(min=0, help="Cost of a needless hand-off.")] = 3.0,
+    outside: Annotated[float, typer.Option(min=0, max=1, help="Share out of scope.")] = 0.1,
+    resume: Resume = False,
     as_json: Json = False,
 ) -> None:
     """Train the router's classifier."""
-    from finetune.intents import read_utterances, train_intents
+    from finetune.intent_bands import Costs
+    from finetune.intent_data import Utterances, outliers
+    from finetune.intent_training import Recipe
+    from finetune.intents import train_intents
 
     with clear_errors():
-        encoder = configured_encoder(home)
-        texts, labels = read_utterances(train_file)
-        classifier = train_intents(texts, labels, encoder)
-        classifier.save(out)
-        result = {"n": len(texts), "intents": len(classifier.labels)}
-        show(result | {"temperature": round(classifier.temperature, 4)}, as_json)
+        costs = Costs(wrong_route, clarification, hand_off, outside)
+        manifest = train_intents(
+            out,
+            Utterances.read(train_files),
+            outliers(),
+            Recipe(epochs=epochs),
+            costs,
+            resume=resume,
+        )
+        result = {"intents": len(manifest.labels), "temperature": manifest.temperature}
+        show(result | asdict(manifest.bands), as_json)
 
 
 @readers.command("evaluate-intents")
 def evaluate_intents_command(
     classifier_folder: Annotated[Path, typer.Argument(help="Folder made by `intents`.")],
     test_file: Annotated[Path, typer.Argument(help="JSON Lines of {text, intent}.")],
+    page: Annotated[Path | None, typer.Option(help="HTML page of the confusions.")] = None,
     home: Home = DEFAULT_HOME,
     as_json: Json = False,
 ) -> None:
     """Measure a classifier on labelled utterances."""
-    from finetune.intents import evaluate_intents, read_utterances
-    from knowledge.classify import TextClassifier
+    from finetune.intent_data import Utterances
+    from finetune.intent_report import evaluate_intents
+    from knowledge.intent_classifier import IntentClassifier
 
     with clear_errors():
-        classifier = TextClassifier.load(classifier_folder)
-        texts, labels = read_utterances(test_file)
-        show(evaluate_intents(classifier, texts, labels, configured_encoder(home)), as_json)
+        settings = load_settings(home=home)
+        classifier = IntentClassifier(
+            classifier_folder, settings.engines, settings.knowledge.threads
+        )
+        report = evaluate_intents(classifier, Utterances.read([test_file]))
+        if page:
+            report.write_page(page)
+        show(report.scores, as_json)
 
 
 @readers.command()
