@@ -34,7 +34,8 @@ class Router:
         ranked = [(manifest.labels[n], round(float(probabilities[n]), 4)) for n in order]
         best = ranked[0][1]
         advice = manifest.bands.advice(best)
-        if advice == "out_of_scope":
+        # Who may be asking for a person is never told that the shop does not deal with that.
+        if advice == "out_of_scope" and _SKILL_OF.get(ranked[0][0]) != "person":
             return Intent(OUT_OF_SCOPE, round(1 - best, 4), tuple(ranked[:-1]))
         return Intent(*ranked[0], tuple(ranked[1:]), is_sure=advice == "route")
 

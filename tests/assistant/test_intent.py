@@ -1,0 +1,52 @@
+"""Routing: what the bands of a classifier mean for a turn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import pytest
+
+from assistant.intent import Router
+from knowledge.intent_classifier import OUT_OF_SCOPE, Bands, IntentClassifier, Manifest
+
+LABELS = ("greeting", "human_agent", "returns", "shipping_info")
+
+
+def router(*probabilities: float) -> Router:
+    """One whose classifier gives these probabilities to the labels."""
+
+    def fixed(texts: Sequence[str]) -> Any:
+        return np.array([probabilities] * len(texts))
+
+    manifest = Manifest(LABELS, 1.0, Bands(0.4, 0.7))
+    return Router(cast(IntentClassifier, SimpleNamespace(manifest=manifest, probabilities=fixed)))
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "name", "skill"),
+    [
+        ((0.9, 0.05, 0.03, 0.02), "greeting", "small_talk"),
+        ((0.05, 0.9, 0.03, 0.02), "human_agent", "person"),
+        ((0.03, 0.05, 0.9, 0.02), "returns", "knowledge"),
+        ((0.6, 0.2, 0.1, 0.1), "greeting", "knowledge"),
+        ((0.3, 0.25, 0.25, 0.2), OUT_OF_SCOPE, "knowledge"),
+        ((0.2, 0.35, 0.25, 0.2), "human_agent", "knowledge"),
+    ],
+)
+def test_a_sure_intent_has_its_skill_and_an_unsure_one_asks_the_knowledge_base(
+    probabilities: tuple[float, ...], name: str, skill: str
+):
+    with_bands = router(*probabilities)
+    intent = with_bands.route("hello")
+    assert intent.name == name
+    assert with_bands.skill(intent) == skill
+
+
+def test_alternatives_are_the_next_likely_ones():
+    intent = router(0.1, 0.05, 0.8, 0.05).route("send it back")
+    assert (intent.confidence, intent.alternatives[0]) == (0.8, ("greeting", 0.1))
+    outside = router(0.3, 0.25, 0.25, 0.2).route("who wrote hamlet")
+    assert (outside.confidence, outside.alternatives[0]) == (0.7, ("greeting", 0.3))
