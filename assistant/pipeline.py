@@ -113,11 +113,10 @@ class Assistant:
         standalone = with_countries(resolve(text, utterance.history))
         question = Question(text, standalone, language, utterance.history, utterance.customer_id)
         with watch.stage("intent"):
-            vector = self.encoder.embed([question.standalone])[0]
             intent = self.router.route(question.standalone)
         with watch.stage("retrieval"):
             skill = self.skills[self.router.skill(intent)]
-            fetched = skill.fetch(question, intent, vector)
+            fetched = skill.fetch(question, intent)
         if fetched.outcome:
             return self._reply(fetched.outcome, intent, watch, question, fetched.evidence)
         outcome, dropped = self._answer(question, fetched.evidence, watch)

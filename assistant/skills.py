@@ -19,7 +19,6 @@ from assistant.types import (
     Question,
     Refuse,
 )
-from knowledge.encoder import Vectors
 from knowledge.intent_classifier import OUT_OF_SCOPE
 from knowledge.rerank import Candidate
 from knowledge.retrieve import KnowledgeBase
@@ -40,8 +39,8 @@ class Fetched:
 class Skill(Protocol):
     """Fetches what a reply may rest on."""
 
-    def fetch(self, question: Question, intent: Intent, vector: Vectors) -> Fetched:
-        """Evidence sorted best first, or an outcome. `vector` is the question's embedding."""
+    def fetch(self, question: Question, intent: Intent) -> Fetched:
+        """Evidence sorted best first, or an outcome."""
         ...
 
 
@@ -52,8 +51,9 @@ class KnowledgeSkill:
         self.knowledge = knowledge
         self.settings = settings
 
-    def fetch(self, question: Question, intent: Intent, vector: Vectors) -> Fetched:
+    def fetch(self, question: Question, intent: Intent) -> Fetched:
         """Passages relevant enough to quote; else a clarifying question, a refusal or a person."""
+        vector = self.knowledge.encoder.embed([question.standalone])[0]
         count = max(self.settings.knowledge.rerank_passages, _MAX_CHOICES)
         candidates = self.knowledge.candidates(
             question.standalone, vector, count, "reranked", question.language
@@ -127,7 +127,7 @@ class SmallTalkSkill:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
 
-    def fetch(self, question: Question, intent: Intent, vector: Vectors) -> Fetched:
+    def fetch(self, question: Question, intent: Intent) -> Fetched:
         """A fixed phrase in the customer's language."""
         text = phrases.say(intent.name, question.language, shop=self.settings.shop_name)
         return Fetched(outcome=Answer(text, (), (), reason=f"small_talk:{intent.name}"))
@@ -136,6 +136,6 @@ class SmallTalkSkill:
 class PersonSkill:
     """The customer asks for a person and gets one."""
 
-    def fetch(self, question: Question, intent: Intent, vector: Vectors) -> Fetched:
+    def fetch(self, question: Question, intent: Intent) -> Fetched:
         """A hand-off, never gated."""
         return Fetched(outcome=Handoff(phrases.say("person", question.language), "customer:asked"))

@@ -13,7 +13,7 @@ import shutil
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -79,7 +79,7 @@ def fit(
 
     With `resume` a run that was cut off goes on. Raises RecipeError when it was another one.
     """
-    _begin(folder, {"plan": plan.__dict__, **run}, resume)
+    open_run(folder, {"plan": asdict(plan), **run}, resume)
     groups = objective.groups()
     parameters = [p for group in groups for p in group["params"]]
     optimizer = torch.optim.AdamW(groups)
@@ -104,12 +104,16 @@ def fit(
     board.close()
 
 
-def _begin(folder: Path, run: Mapping[str, Any], resume: bool) -> None:
+def open_run(folder: Path, run: Mapping[str, Any], resume: bool) -> None:
+    """Open a run's folder, empty unless it goes on.
+
+    Raises RecipeError when it was begun with another recipe, data or base.
+    """
     written = json.dumps(run, sort_keys=True)
     if resume and (folder / _RUN).is_file():
         if (folder / _RUN).read_text() != written:
             raise RecipeError(
-                f"{folder} was begun with another recipe or other data; "
+                f"{folder} was begun with another recipe, data or base; "
                 "give the same ones, or start anew without --resume"
             )
         return

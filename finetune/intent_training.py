@@ -15,6 +15,7 @@ import math
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -56,7 +57,7 @@ class Recipe:
     seed: int = 20261126
 
 
-class Router:
+class TrainableRouter:
     """The network being trained, with what makes token ids of texts."""
 
     def __init__(self, labels: Sequence[str], recipe: Recipe) -> None:
@@ -123,7 +124,7 @@ class IntentObjective:
 
     def __init__(
         self,
-        router: Router,
+        router: TrainableRouter,
         learnt: Utterances,
         held: Utterances,
         others: Sequence[str],
@@ -142,6 +143,7 @@ class IntentObjective:
         near = len(others) / len(learnt.outside) if learnt.outside else 0.0
         self.other_weights = [1.0] * len(others) + [near] * len(learnt.outside)
         self.weights = balance(self.targets)
+        self._batches = lru_cache(maxsize=1)(self._shuffled)
         self.per_epoch = math.ceil(len(self.texts) / recipe.batch)
         self._begin()
 
@@ -190,8 +192,11 @@ class IntentObjective:
         return parts
 
     def _rows(self, step: int) -> list[int]:
-        """Rows of a batch: shuffled anew in each epoch, of about equal length."""
         epoch, place = divmod(step, self.per_epoch)
+        return self._batches(epoch)[place]
+
+    def _shuffled(self, epoch: int) -> list[list[int]]:
+        """Rows of the batches of an epoch, of about equal length."""
         rng = random.Random(f"{self.recipe.seed} epoch {epoch}")
         order = rng.sample(range(len(self.texts)), len(self.texts))
         size, span = self.recipe.batch, self.recipe.batch * _BUCKET
@@ -200,7 +205,7 @@ class IntentObjective:
             alike = sorted(order[start : start + span], key=lambda n: len(self.texts[n]))
             batches += [alike[at : at + size] for at in range(0, len(alike), size)]
         rng.shuffle(batches)
-        return batches[place]
+        return batches
 
     def _seen(self, text: str, rng: random.Random) -> str:
         recipe = self.recipe

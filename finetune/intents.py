@@ -8,21 +8,20 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.torch import save_file
 from scipy.optimize import minimize_scalar
 
 from finetune.fit import Plan, fit
 from finetune.intent_bands import Costs, cheapest_bands
 from finetune.intent_data import Utterances
-from finetune.intent_training import IntentObjective, Recipe, Router, targets
-from finetune.lora import save_adapter
-from knowledge.intent_classifier import HEADS, Bands, Manifest
+from finetune.intent_training import IntentObjective, Recipe, TrainableRouter, targets
+from finetune.lora import save_headed
+from knowledge.intent_classifier import Bands, Manifest
 
 _EVERY_OTHER = 5  # one in so many of the messages on other things is held
 
@@ -47,7 +46,7 @@ def train_intents(
     learnt, held = utterances.parted(recipe.held, recipe.seed)
     held_others = [*held.outside, *others[::_EVERY_OTHER]]
     others = [text for n, text in enumerate(others) if n % _EVERY_OTHER]
-    router = Router(labels, recipe)
+    router = TrainableRouter(labels, recipe)
     objective = IntentObjective(router, learnt, held, others, recipe)
     plan = Plan(recipe.epochs * objective.per_epoch, seed=recipe.seed)
     run = {"recipe": asdict(recipe), "data": utterances.digest}
@@ -57,9 +56,7 @@ def train_intents(
     raw = Manifest(tuple(labels), 1.0, Bands(0.0, 0.0), learnt.several)
     manifest = calibrated(raw, logits, target, router.logits(held_others), costs)
     out.mkdir(parents=True, exist_ok=True)
-    save_adapter(router.net.backbone, out)
-    heads = {name: t.half().contiguous() for name, t in router.net.head_state().items()}
-    save_file(heads, out / HEADS)
+    save_headed(router.net, out)
     manifest.write(out)
     shutil.rmtree(training_folder(out))
     return manifest
@@ -81,7 +78,7 @@ def calibrated(
     that cost least on them and on the logits of messages from outside."""
 
     def loss(log_temperature: float) -> float:
-        manifest = Manifest(raw.labels, float(np.exp(log_temperature)), raw.bands, raw.several)
+        manifest = replace(raw, temperature=float(np.exp(log_temperature)))
         likely = manifest.probabilities(logits).clip(1e-9, 1 - 1e-9)
         found = np.log(likely) * target
         if raw.several:
@@ -89,8 +86,8 @@ def calibrated(
         return float(-found.sum(1).mean())
 
     fitted: Any = minimize_scalar(loss, bounds=(-3, 3), method="bounded")
-    manifest = Manifest(raw.labels, round(float(np.exp(fitted.x)), 4), raw.bands, raw.several)
+    manifest = replace(raw, temperature=round(float(np.exp(fitted.x)), 4))
     bands = cheapest_bands(
         manifest.probabilities(logits), target, manifest.probabilities(outside), costs
     )
-    return Manifest(raw.labels, manifest.temperature, bands, raw.several)
+    return replace(manifest, bands=bands)

@@ -28,14 +28,13 @@ from transformers import (
 )
 
 from finetune.errors import RecipeError
+from finetune.fit import open_run
 from finetune.optimizer import MuonWithAdamW
-from finetune.registry import replace_file
 from finetune.settings import Recipe, WholeModelRecipe
 
 log = logging.getLogger(__name__)
 
 _TENSORS, _RANKS, _WHOLE = "trainable.safetensors", "ranks.json", "whole"
-_RUN = "run.json"
 _SCORES = ("ipt", "exp_avg_ipt", "exp_avg_unc")
 
 
@@ -198,17 +197,7 @@ def begin(checkpoints: Path, fingerprint: dict[str, Any], recipe: Recipe, resume
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
     set_seed(recipe.seed)
-    written = json.dumps(fingerprint, sort_keys=True)
-    if resume and (checkpoints / _RUN).is_file():
-        if (checkpoints / _RUN).read_text() != written:
-            raise RecipeError(
-                f"{checkpoints} was begun with another recipe, data or base; "
-                "give the same ones, or start anew without --resume"
-            )
-    else:
-        shutil.rmtree(checkpoints, ignore_errors=True)
-        checkpoints.mkdir(parents=True)
-        replace_file(checkpoints / _RUN, written.encode())
+    open_run(checkpoints, fingerprint, resume)
 
 
 def _newest(checkpoints: Path) -> Path | None:

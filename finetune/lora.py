@@ -8,9 +8,16 @@ from typing import Any
 
 from safetensors.torch import load_file, save_file
 
-from knowledge.minilm import ADAPTER
+from knowledge.minilm import ADAPTER, HEADS
 
 BASE_NAME = "sentence-transformers/all-MiniLM-L6-v2"
+
+
+def save_headed(net: Any, out: Path) -> None:
+    """Write the adapter and the heads of a `knowledge.heads.Headed` in float16."""
+    save_adapter(net.backbone, out)
+    heads = {name: t.half().cpu().contiguous() for name, t in net.head_state().items()}
+    save_file(heads, out / HEADS)
 
 
 def save_adapter(model: Any, out: Path) -> None:

@@ -17,13 +17,12 @@ from typing import Any
 import numpy as np
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
-from safetensors.torch import save_file
 from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn import functional
 
 from finetune.errors import DataError
-from finetune.lora import save_adapter
+from finetune.lora import save_headed
 from finetune.reranker_data import (
     Material,
     Pair,
@@ -32,7 +31,7 @@ from finetune.reranker_data import (
     shop_pairs,
     squad_pairs,
 )
-from knowledge.cross_encoder import HEADS, MAX_TOKENS
+from knowledge.cross_encoder import MAX_TOKENS
 from knowledge.encoder import Encoder
 from knowledge.minilm import (
     ENCODER_ADAPTER,
@@ -63,13 +62,6 @@ def network(base: Any, adapter: Path | None, rank: int = 96) -> ReadingNet:
         exclude_modules=r".*pooler.*",
     )
     return ReadingNet(get_peft_model(base, config)).to(device)
-
-
-def save(net: ReadingNet, out: Path) -> None:
-    """Write adapter and heads in float16, the base under its public name."""
-    save_adapter(net.backbone, out)
-    heads = {name: t.half().cpu().contiguous() for name, t in net.head_state().items()}
-    save_file(heads, out / HEADS)
 
 
 def _batches(pairs: Sequence[Pair], size: int, rng: random.Random) -> list[list[Pair]]:
@@ -169,7 +161,7 @@ def train(
             if step % 20 == 0:
                 mean = running / (1 - 0.98**step)
                 log(f"step {step}/{steps} loss {mean:.4f} {time.monotonic() - started:.0f}s")
-        save(net, out)
+        save_headed(net, out)
 
 
 @torch.inference_mode()

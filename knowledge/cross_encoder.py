@@ -7,7 +7,6 @@ as it runs. That of the inspector reads documents by the thousand, in bfloat16.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 from collections.abc import Sequence
@@ -21,9 +20,9 @@ from numpy.typing import NDArray
 from knowledge.engines import bulk_session, export_onnx, in_length_order, onnx_session, padded
 from knowledge.errors import EncoderError
 from knowledge.minilm import (
-    ADAPTER,
-    EMBEDDINGS,
     ENCODER_ADAPTER,
+    HEADS,
+    adapter_digest,
     backbone,
     extended_tokenizer,
     minilm_folder,
@@ -32,7 +31,6 @@ from knowledge.minilm import (
 log = logging.getLogger(__name__)
 MAX_TOKENS = 160  # as in training
 MAX_ANSWER_TOKENS = 40
-HEADS = "heads.safetensors"
 OUTPUTS = ["relevance", "start", "end"]
 
 
@@ -59,10 +57,7 @@ class CrossEncoder:
             raise EncoderError(
                 f"{folder} holds no reader; train one with `python -m finetune {folder.name}`"
             )
-        digest = hashlib.sha256()
-        for path in (folder / ADAPTER, folder / HEADS, ENCODER_ADAPTER / EMBEDDINGS):
-            digest.update(path.read_bytes())
-        self.name = f"{folder.name}-{digest.hexdigest()[:12]}"
+        self.name = f"{folder.name}-{adapter_digest(folder)}"
         exported = engines / f"{self.name}{'' if bulk else '-int8'}.onnx"
         if not exported.exists():
             log.info("exporting the reader to ONNX, once: %s", exported)

@@ -6,7 +6,6 @@ ONNX, which takes five milliseconds a message.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 from collections.abc import Sequence
@@ -20,9 +19,8 @@ from numpy.typing import NDArray
 from knowledge.engines import export_onnx, in_length_order, onnx_session, padded
 from knowledge.errors import KnowledgeError
 from knowledge.minilm import (
-    ADAPTER,
-    EMBEDDINGS,
     ENCODER_ADAPTER,
+    adapter_digest,
     backbone,
     extended_tokenizer,
     minilm_folder,
@@ -30,7 +28,7 @@ from knowledge.minilm import (
 
 log = logging.getLogger(__name__)
 MAX_TOKENS = 64
-HEADS, MANIFEST = "heads.safetensors", "manifest.json"
+MANIFEST = "manifest.json"
 OUT_OF_SCOPE = "out_of_scope"
 
 Advice = Literal["route", "clarify", "out_of_scope"]
@@ -95,10 +93,7 @@ class IntentClassifier:
 
     def __init__(self, folder: Path, engines: Path, threads: int = 2) -> None:
         self.manifest = Manifest.read(folder)
-        digest = hashlib.sha256()
-        for path in (folder / ADAPTER, folder / HEADS, ENCODER_ADAPTER / EMBEDDINGS):
-            digest.update(path.read_bytes())
-        exported = engines / f"intents-{digest.hexdigest()[:12]}.onnx"
+        exported = engines / f"intents-{adapter_digest(folder)}.onnx"
         if not exported.exists():
             log.info("exporting the intents to ONNX, once: %s", exported)
             export_onnx(_merged(folder, len(self.manifest.labels)), exported, ["logits"])

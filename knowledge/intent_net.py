@@ -3,20 +3,18 @@ messages are compared. Imported only where torch is."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from knowledge.intent_classifier import HEADS
+from knowledge.heads import Headed
 
 SCALE = 20.0  # of the cosines
 
 
-class IntentNet(nn.Module):
+class IntentNet(Headed):
     """Token ids (rows, tokens) to logits (rows, intents)."""
 
     def __init__(self, backbone: Any, intents: int) -> None:
@@ -42,12 +40,3 @@ class IntentNet(nn.Module):
     def logits(self, vectors: Tensor) -> Tensor:
         """(rows, intents)."""
         return SCALE * vectors @ functional.normalize(self.directions, dim=-1).T + self.bias
-
-    def head_state(self) -> dict[str, Tensor]:
-        """The heads' weights, by name."""
-        return {n: t for n, t in self.state_dict().items() if not n.startswith("backbone.")}
-
-    def load_heads(self, folder: Path) -> None:
-        """Read the heads that training saved in folder."""
-        tensors = {n: t.float() for n, t in load_file(folder / HEADS).items()}
-        self.load_state_dict(tensors, strict=False)

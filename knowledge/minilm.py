@@ -17,6 +17,7 @@ from knowledge.errors import EncoderError
 
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 ADAPTER = "adapter_model.safetensors"
+HEADS = "heads.safetensors"
 VOCABULARY = "vocabulary.json"
 EMBEDDINGS = "embeddings.safetensors"
 ENCODER_ADAPTER = Path(__file__).parent / "weights" / "encoder"
@@ -38,6 +39,14 @@ def verify_minilm(folder: Path) -> str:
     if digest != MINILM_SHA256:
         raise EncoderError(f"{folder}/model.safetensors is not the expected file; reinstall it")
     return digest
+
+
+def adapter_digest(folder: Path) -> str:
+    """Of an adapter with heads and the words it was trained on: equal ones read alike."""
+    digest = hashlib.sha256()
+    for path in (folder / ADAPTER, folder / HEADS, ENCODER_ADAPTER / EMBEDDINGS):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
 
 
 def extended_tokenizer(folder: Path, words: Path | None) -> Tokenizer:

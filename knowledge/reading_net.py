@@ -7,17 +7,15 @@ as in SQuAD 2.0 the [CLS] token stands for "no answer").
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from knowledge.cross_encoder import HEADS
+from knowledge.heads import Headed
 
 
-class ReadingNet(nn.Module):
+class ReadingNet(Headed):
     """Token ids of (question, text) rows to relevance (rows,), start and end (rows, tokens)."""
 
     def __init__(self, backbone: Any) -> None:
@@ -38,12 +36,3 @@ class ReadingNet(nn.Module):
         first = torch.tanh(self.dense(hidden[:, 0]))
         start, end = self.span(hidden).unbind(-1)
         return self.relevance(first).squeeze(-1), start, end
-
-    def head_state(self) -> dict[str, Tensor]:
-        """The heads' weights, by name."""
-        return {n: t for n, t in self.state_dict().items() if not n.startswith("backbone.")}
-
-    def load_heads(self, folder: Path) -> None:
-        """Read the heads that training saved in folder."""
-        tensors = {n: t.float() for n, t in load_file(folder / HEADS).items()}
-        self.load_state_dict(tensors, strict=False)

@@ -13,7 +13,7 @@ from assistant.safety import Safety
 from assistant.settings import load_settings
 from assistant.skills import Fetched, PersonSkill, SmallTalkSkill
 from assistant.types import DraftSentence, Evidence, GeneratorName, Intent, Outcome, Question
-from knowledge.encoder import Encoder, Vectors
+from knowledge.encoder import Encoder
 from knowledge.language import Detector
 
 PASSAGE = Evidence(
@@ -59,7 +59,7 @@ class FixedSkill:
         self.fetched = Fetched(tuple(evidence), outcome)
         self.questions: list[Question] = []
 
-    def fetch(self, question: Question, intent: Intent, vector: Vectors) -> Fetched:
+    def fetch(self, question: Question, intent: Intent) -> Fetched:
         self.questions.append(question)
         return self.fetched
 

@@ -65,7 +65,7 @@ def test_a_crash_in_the_pipeline_becomes_a_calm_hand_off(
     service: ChatService, word_lengths, detector
 ):
     class Broken(FixedSkill):
-        def fetch(self, question, intent, vector):
+        def fetch(self, question, intent):
             raise RuntimeError("disk on fire")
 
     service.assistant = assistant_with(word_lengths, detector, skill=Broken(PASSAGE))

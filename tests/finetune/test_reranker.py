@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from finetune.calibrate import JudgedRow, fit, fit_order, outcomes
+from finetune.lora import save_headed
 from finetune.reranker import (
     inputs_of,
     network,
     pair_tokenizer,
     relevance_of,
-    save,
     train,
     withheld_score,
 )
@@ -142,7 +142,7 @@ def test_training_learns_a_toy_shop_and_what_was_saved_reads_the_same(
     logits = relevance_of(net, tokenizer, pairs)
     assert withheld_score(pairs, logits)["first"] >= 0.8
     assert any("loss" in line for line in lines)
-    save(net, tmp_path / "again")
+    save_headed(net, tmp_path / "again")
     loaded = network(backbone(minilm_folder(), ENCODER_ADAPTER), tmp_path / "again")
     assert relevance_of(loaded, tokenizer, pairs) == pytest.approx(logits, abs=0.15)
 
