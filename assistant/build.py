@@ -40,6 +40,7 @@ def build_assistant(settings: Settings, knowledge: KnowledgeBase | None = None) 
         },
         generator=_generator(settings),
         grounding=GroundingCheck(),
+        names=knowledge.mentions,
     )
 
 

@@ -1,11 +1,13 @@
-"""Resolve a follow-up ("and for shoes?") with what was asked before."""
+"""Rewrite a message so that it stands alone: with the question that a follow-up ("and for shoes?")
+leans on, and the name of the thing that is talked about ("is it waterproof?")."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from assistant.types import Message
+from knowledge.mentions import Mention
 from knowledge.segment import content_words, is_cjk
 
 _OPENERS = re.compile(
@@ -25,6 +27,9 @@ _CLAUSE = re.compile(
     re.IGNORECASE,
 )
 _REACH = 4  # messages of the customer to look back at
+_NAME_REACH = 6  # messages of both to look back at for what is talked about
+
+Names = Callable[[str], Sequence[Mention]]  # the documents that a text names
 
 
 def is_follow_up(text: str) -> bool:
@@ -36,8 +41,22 @@ def is_follow_up(text: str) -> bool:
     return count <= short or (bool(_POINTING.search(text)) and count <= 4)
 
 
-def resolve(text: str, history: Sequence[Message]) -> str:
-    """Text that stands alone: a follow-up gets the question it leans on in front of it."""
+def no_names(_: str) -> Sequence[Mention]:
+    """For a knowledge base whose titles are not looked at."""
+    return ()
+
+
+def resolve(text: str, history: Sequence[Message], names: Names = no_names) -> str:
+    """Text that stands alone.
+
+    A follow-up gets the question that it leans on in front of it; then what names nothing itself
+    gets what was named last by either side.
+    """
+    question = _with_question(text, history)
+    return " ".join([*_talked_about(question, history, names), question])
+
+
+def _with_question(text: str, history: Sequence[Message]) -> str:
     if not is_follow_up(text):
         return text
     earlier = [m.text for m in history if m.role == "customer"][-_REACH:]
@@ -45,3 +64,19 @@ def resolve(text: str, history: Sequence[Message]) -> str:
         if content_words(question) and not is_follow_up(question):
             return f"{question} {text}"
     return text
+
+
+def _talked_about(text: str, history: Sequence[Message], names: Names) -> list[str]:
+    """The titles last named, unless text names one.
+
+    A title that heads one document is as often its subject, "Returns", as a name: it counts only
+    where text points at something.
+    """
+    points = bool(_POINTING.search(text))
+    if not history or names(text):
+        return []
+    for message in reversed(history[-_NAME_REACH:]):
+        named = [m.title for m in names(message.text) if points or m.documents > 1]
+        if named:
+            return named
+    return []

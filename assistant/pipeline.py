@@ -14,7 +14,7 @@ from dataclasses import replace
 from assistant import phrases
 from assistant.disputes import dispute_of, lead_in, with_both_sides
 from assistant.errors import GenerationError
-from assistant.followup import resolve
+from assistant.followup import Names, no_names, resolve
 from assistant.generation import Generator, QuotingComposer
 from assistant.grounding import GroundingCheck
 from assistant.intent import UNKNOWN, Router
@@ -91,6 +91,7 @@ class Assistant:
         skills: Mapping[SkillName, Skill],
         generator: Generator,
         grounding: GroundingCheck,
+        names: Names = no_names,
     ) -> None:
         self.settings = settings
         self.detector = detector
@@ -101,6 +102,7 @@ class Assistant:
         self.generator = generator
         self.composer = QuotingComposer()
         self.grounding = grounding
+        self.names = names
 
     def respond(self, utterance: Utterance, listen: Listener = ignore) -> Reply:
         """The reply to an utterance; stages and verified sentences are announced to listen."""
@@ -110,7 +112,7 @@ class Assistant:
             watch.language = language = self._language(text, utterance)
         if concern := self.safety.inspect(text):
             return self._reply(self._decline(concern, language), UNKNOWN, watch)
-        standalone = with_countries(resolve(text, utterance.history))
+        standalone = with_countries(resolve(text, utterance.history, self.names))
         question = Question(text, standalone, language, utterance.history, utterance.customer_id)
         with watch.stage("intent"):
             intent = self.router.route(question.standalone)

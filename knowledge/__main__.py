@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
@@ -16,18 +15,15 @@ import typer
 from assistant.build import build_knowledge
 from assistant.conversations import Conversations
 from assistant.errors import AssistantError
-from assistant.followup import resolve
+from assistant.judging import judge_modes, read_queries
 from assistant.replay import as_rows, replay
 from assistant.settings import Settings, load_settings
-from assistant.types import Message
-from knowledge.build import open_knowledge, open_refresher
+from knowledge.build import open_refresher
 from knowledge.check import check
 from knowledge.command_line import one_line_errors
 from knowledge.diff import compare
 from knowledge.errors import KnowledgeError
-from knowledge.evaluate import JudgedQuery, evaluate
-from knowledge.formats import read_json_lines
-from knowledge.inspection.inspector import Uninspected
+from knowledge.evaluate import scores
 from knowledge.purge import purge as purge_documents
 from knowledge.quarantine import Quarantine
 from knowledge.retrieve import MODES, Mode
@@ -39,7 +35,7 @@ app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__d
 Home = Annotated[Path | None, typer.Option(help="Folder that holds all state.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 _LOWER_PRIORITY = 10
-CUSTOMER_ROLES = frozenset({"customer", "user"})
+_ALL = "all"
 
 
 clear_errors = partial(
@@ -263,52 +259,29 @@ def rollback(
 @app.command("evaluate")
 def evaluate_command(
     corpus: Annotated[Path, typer.Option(help="JSON Lines of {id, title, text}.")],
-    queries: Annotated[Path, typer.Option(help="JSON Lines of {id, text, relevant}.")],
-    mode: Annotated[str, typer.Option(help=" | ".join(MODES))] = "reranked",
+    queries: Annotated[
+        Path, typer.Option(help="JSON Lines of {id, text, relevant, optional history}.")
+    ],
+    mode: Annotated[str, typer.Option(help=" | ".join((*MODES, _ALL)))] = "reranked",
     as_json: Json = False,
 ) -> None:
-    """Measure retrieval on a corpus with judged queries, in a temporary home."""
-    with clear_errors(), tempfile.TemporaryDirectory() as folder, progress_bar() as show:
+    """Measure retrieval on a corpus with judged queries, in a temporary home.
+
+    `--mode all` measures each mode in turn, and the JSON object then holds one for each.
+    """
+    with clear_errors(), progress_bar() as show:
         settings = load_settings()
-        judged = _read_queries(queries, settings.knowledge.max_file_bytes)
-        home = Path(folder)
-        refresher = open_refresher(
-            home, settings.engines, settings.knowledge, show, inspector=Uninspected()
-        )
-        refresher.refresh([corpus])
-        knowledge = open_knowledge(home, settings.engines, settings.knowledge)
-        chosen = _mode(mode)
-
-        def find(query: JudgedQuery) -> list[Passage]:
-            # Chunks of one document count once, so look deeper than ten.
-            text = resolve(query.text, [Message("customer", t) for t in query.history])
-            return knowledge.search(text, 30, chosen)
-
-        find(judged[0])  # load everything before the clock runs
-        scores = evaluate(find, judged, lambda done, total: show("queries", done, total))
+        judged = read_queries(queries, settings.knowledge.max_file_bytes)
+        chosen = MODES if mode == _ALL else (_mode(mode),)
+        found = {
+            name: {"queries": len(judged)} | scores(judgements)
+            for name, judgements in judge_modes(settings, corpus, judged, chosen, show).items()
+        }
         if as_json:
-            emit(scores)
-        else:
-            for name, value in scores.items():
-                typer.echo(f"{name:10} {value}")
-
-
-def _read_queries(path: Path, max_bytes: int) -> list[JudgedQuery]:
-    try:
-        judged = [
-            JudgedQuery(
-                str(r["id"]), r["text"], frozenset(r["relevant"]),
-                tuple(m["text"] for m in r.get("history") or () if m["role"] in CUSTOMER_ROLES),
-            )
-            for r in read_json_lines(path, max_bytes)
-        ]  # fmt: skip
-    except (ValueError, KeyError, TypeError) as error:
-        raise KnowledgeError(
-            f"{path}: not JSON Lines of {{id, text, relevant}}: {error}"
-        ) from error
-    if not judged:
-        raise KnowledgeError(f"{path} holds no query")
-    return judged
+            emit(found if mode == _ALL else found[chosen[0]])
+            return
+        for name, values in found.items():
+            typer.echo(f"{name:9} " + "  ".join(f"{k} {v}" for k, v in values.items()))
 
 
 if __name__ == "__main__":

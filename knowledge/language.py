@@ -1,6 +1,6 @@
 """Which language a text is in, or that it cannot be told.
 
-Order of evidence: the script (Han, kana, hangul, Cyrillic ... decide alone), then lingua, with
+Order of evidence: the script (Han, kana, hangul, Thai ... decide alone), then lingua, with
 langdetect as a second voice where lingua is unsure, then the conversation so far. langdetect alone
 gets half of short Chinese messages wrong and is 70 times slower (benchmarks/RESULTS.md).
 """
@@ -16,25 +16,40 @@ from lingua import IsoCode639_1, Language, LanguageDetector, LanguageDetectorBui
 
 DetectorFactory.seed = 0  # langdetect samples; unseeded it changes its answer between calls
 
-# Languages that customers of European, American and Asian shops write in.
-LATIN = ("en", "de", "fr", "es", "it", "pt", "nl", "pl", "sv", "da", "tr", "vi", "id", "cs", "ro")
-_SCRIPTS = (
-    ("ja", re.compile(r"[\u3040-\u30ff]")),
-    ("ko", re.compile(r"[\uac00-\ud7af\u1100-\u11ff]")),
-    ("zh", re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff]")),
-    ("th", re.compile(r"[\u0e00-\u0e7f]")),
-    ("he", re.compile(r"[\u0590-\u05ff]")),
-    ("el", re.compile(r"[\u0370-\u03ff]")),
-    ("hi", re.compile(r"[\u0900-\u097f]")),
-    ("ar", re.compile(r"[\u0600-\u06ff]")),
-    ("ru", re.compile(r"[\u0400-\u04ff]")),
+# Languages that customers of European, American and Asian shops write in. Those that share a script
+# with others are told apart by lingua.
+LATIN = (
+    "en", "de", "fr", "es", "it", "pt", "nl", "pl", "sv", "da", "tr", "vi", "id", "ms", "tl", "cs",
+    "ro", "hu",
+)  # fmt: skip
+CYRILLIC = ("ru", "uk")
+ARABIC = ("ar", "fa")
+_SCRIPTS: tuple[tuple[tuple[str, ...], re.Pattern[str]], ...] = tuple(
+    (languages, re.compile(f"[{letters}]"))
+    for languages, letters in (
+        (("ja",), r"\u3040-\u30ff"),
+        (("ko",), r"\uac00-\ud7af\u1100-\u11ff"),
+        (("zh",), r"\u3400-\u4dbf\u4e00-\u9fff"),
+        (("th",), r"\u0e00-\u0e7f"),
+        (("he",), r"\u0590-\u05ff"),
+        (("el",), r"\u0370-\u03ff"),
+        (("hi",), r"\u0900-\u097f"),
+        (("bn",), r"\u0980-\u09ff"),
+        (("ta",), r"\u0b80-\u0bff"),
+        (ARABIC, r"\u0600-\u06ff"),
+        (CYRILLIC, r"\u0400-\u04ff"),
+    )
 )
+_HEAVY = frozenset({"zh", "ja", "ko"})  # a character says about as much as four Latin letters
 # Order numbers, links and product codes say nothing about the language.
 _NEUTRAL = re.compile(r"https?://\S+|\S+@\S+|\b[A-Z]{1,4}-?\d[\w-]*\b|[\d\W_]+", re.UNICODE)
 _SURE = 0.55
 _SURE_SHORT = 0.8
-_AGREED = 0.6  # two detectors naming the same language are sure enough for a whole sentence
 _SHORT_LETTERS = 12
+# What a second detector that names the same language raises a confidence to.
+_AGREED = 0.6
+_AGREED_SHORT = 0.8
+_AGREED_FROM = 0.4  # of a short message; a guess that many languages share stays one
 _ENOUGH = 800  # characters that settle the language; detectors take seconds over 100 kB
 # Detectors take "hello" or "ok thanks" for anything; function and greeting words are safer.
 _TELLTALE_EN = frozenset(
@@ -54,21 +69,25 @@ class Detection:
 
 @lru_cache(maxsize=1)
 def _lingua() -> LanguageDetector:
-    languages = [Language.from_iso_code_639_1(IsoCode639_1.from_str(code)) for code in LATIN]
+    codes = (*LATIN, *CYRILLIC, *ARABIC)
+    languages = [Language.from_iso_code_639_1(IsoCode639_1.from_str(code)) for code in codes]
     builder = LanguageDetectorBuilder.from_languages(*languages)
     return builder.with_preloaded_language_models().build()  # on all cores, not one by one
 
 
-def _script(text: str) -> Detection | None:
-    """Decide by script when letters outside the Latin alphabet carry at least a third."""
+def _script(text: str) -> tuple[tuple[str, ...], float]:
+    """(languages written in the script of the text, how sure that is).
+
+    A script other than Latin decides when its letters carry at least a third, as in
+    "iPhone 什么时候到".
+    """
     letters = sum(c.isalpha() for c in text)
-    for language, pattern in _SCRIPTS:
+    for languages, pattern in _SCRIPTS:
         found = len(pattern.findall(text))
-        # A Han character says about as much as four Latin letters: "iPhone 什么时候到" is Chinese.
-        weight = 4 * found if language in {"zh", "ja", "ko"} else found
+        weight = 4 * found if languages[0] in _HEAVY else found
         if found and weight * 3 >= letters - found + weight:
-            return Detection(language, min(1.0, 0.7 + 0.3 * found / letters))
-    return None
+            return languages, min(1.0, 0.7 + 0.3 * found / letters)
+    return LATIN, 0.0
 
 
 class Detector:
@@ -84,14 +103,16 @@ class Detector:
         Abstains (language "") when neither text nor conversation tells.
         """
         text = text[:_ENOUGH]
-        if script := _script(text):
-            return script
+        languages, sure = _script(text)
+        if len(languages) == 1:
+            return Detection(languages[0], sure)
         plain = _NEUTRAL.sub(" ", text).strip()
         letters = sum(c.isalpha() for c in plain)
         if letters < 2:
             return Detection(previous, 0.5 if previous else 0.0)
-        found = self._latin(plain)
-        needed = _SURE_SHORT if letters < _SHORT_LETTERS else _SURE
+        short = letters < _SHORT_LETTERS
+        found = self._told_apart(plain, languages, short)
+        needed = _SURE_SHORT if short else _SURE
         if found.language == previous or found.confidence >= needed:
             return found
         return Detection(previous, 0.5) if previous else Detection("", found.confidence)
@@ -101,19 +122,21 @@ class Detector:
         found = self.detect(text)
         return found.language if found.confidence >= _SURE_SHORT else ""
 
-    def _latin(self, plain: str) -> Detection:
+    def _told_apart(self, plain: str, languages: tuple[str, ...], short: bool) -> Detection:
+        """Which of the languages of one script it is."""
         tokens = plain.casefold().split()
         english = sum(token in _TELLTALE_EN for token in tokens) / len(tokens)
         if english >= 0.5:
             return Detection("en", max(0.8, english))
-        values = _lingua().compute_language_confidence_values(plain)
-        best = values[0]
-        # lingua adds up in changing order; rounded, the same text has the same confidence
-        code, confidence = best.language.iso_code_639_1.name.lower(), round(best.value, 6)
-        if confidence < _SURE:
-            second = self._langdetect(plain)
-            if second.language == code:
-                confidence = max(confidence, _AGREED)
+        for value in _lingua().compute_language_confidence_values(plain):
+            if (code := value.language.iso_code_639_1.name.lower()) in languages:
+                # lingua adds up in changing order; rounded, a text has the same confidence again
+                confidence = round(value.value, 6)
+                break
+        if confidence < (_SURE_SHORT if short else _SURE):
+            from_on, raised = (_AGREED_FROM, _AGREED_SHORT) if short else (0.0, _AGREED)
+            if confidence >= from_on and self._langdetect(plain).language == code:
+                confidence = max(confidence, raised)
         return Detection(code, confidence)
 
     @staticmethod

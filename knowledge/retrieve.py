@@ -10,6 +10,7 @@ import logging
 import threading
 from collections.abc import Iterable, Sequence
 from datetime import date
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -19,6 +20,7 @@ from knowledge.encoder import Encoder, Vectors
 from knowledge.errors import EmptyKnowledge, KnowledgeError
 from knowledge.language import Detector
 from knowledge.lexical import LexicalIndex
+from knowledge.mentions import Mention, Titles
 from knowledge.places import with_countries
 from knowledge.rerank import Candidate, Reranker
 from knowledge.settings import KnowledgeSettings
@@ -59,6 +61,13 @@ class Index:
 
         self._out: dict[tuple[Scope, date], int] = {}
         self.contradictions = _contradictions(store)
+
+    @cached_property
+    def titles(self) -> Titles:
+        """The titles of documents that customers may see."""
+        visible = [s for s in self.store.scopes if not s.for_staff]
+        chunks = (self.store.chunks[r] for s in visible for r in self.store.rows[s].tolist())
+        return Titles({c.document_id: c.title_path[0] for c in chunks if c.title_path}.values())
 
     def scopes(self, language: str, for_staff: bool) -> list[Scope]:
         """Scopes to search: the language's own, or all where no passage is in it."""
@@ -204,6 +213,13 @@ class KnowledgeBase:
             query, self.encoder.embed([query])[0], k, mode, language, for_staff, day
         )
         return [Passage.of(c.chunk, c.score) for c in candidates[:k]]
+
+    def mentions(self, text: str) -> list[Mention]:
+        """The documents that text names; none where nothing is published."""
+        try:
+            return self.index().titles.in_text(text)
+        except EmptyKnowledge:
+            return []
 
     def contradictions(self, passage: str, day: date | None = None) -> list[Contradiction]:
         """What passages in force on day say against a passage (its id)."""

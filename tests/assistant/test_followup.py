@@ -2,6 +2,7 @@ import pytest
 
 from assistant.followup import is_follow_up, resolve
 from assistant.types import Message
+from knowledge.mentions import Titles
 
 JACKET = Message("customer", "How long do I have to return a jacket?")
 REPLY = Message("assistant", "30 days from delivery.")
@@ -44,3 +45,36 @@ def test_a_chain_of_follow_ups_reaches_the_first_question():
 def test_without_history_nothing_is_added():
     assert is_follow_up("and for shoes?")
     assert resolve("and for shoes?", []) == "and for shoes?"
+
+
+CATALOGUE = Titles(["Acorn House", "Acorn House", "Alpine Jacket", "Returns"])
+NAMES = CATALOGUE.in_text
+
+
+@pytest.mark.parametrize(
+    ("reply", "text", "standalone"),
+    [
+        ("I recommend the Acorn House.", "Is the place quiet at night?", "Acorn House"),
+        ("The Alpine Jacket is in stock.", "Is it waterproof and warm?", "Alpine Jacket"),
+        (
+            "Acorn House, or the Alpine Jacket.",
+            "Are they cheap to get?",
+            "Acorn House Alpine Jacket",
+        ),
+    ],
+)
+def test_what_was_named_last_is_named_in_the_question(reply, text, standalone):
+    history = [Message("customer", "Hello there"), Message("assistant", reply)]
+    assert resolve(text, history, NAMES) == f"{standalone} {text}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Does the Alpine Jacket shrink in the wash?",  # names something itself
+        "Which sizes of rucksack do you sell?",  # points at nothing: a single title may be a subject
+    ],
+)
+def test_a_question_about_something_else_takes_no_name(text):
+    history = [Message("assistant", "See Returns. The Alpine Jacket is in stock.")]
+    assert resolve(text, history, NAMES) == text

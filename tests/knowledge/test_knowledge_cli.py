@@ -99,3 +99,26 @@ def test_a_check_finds_a_whole_version_whole_and_a_damaged_one_damaged(
     assert "roll back, or refresh with --rebuild" in damaged.stderr
     assert report(run("refresh", source(tmp_path), "--rebuild", "--json"))["version"] != version
     assert run("check").exit_code == 0
+
+
+def test_an_evaluation_reads_the_history_and_measures_every_mode(run: Run, tmp_path: Path) -> None:
+    hotels = ("Acorn House", "Birch Lodge", "Cedar Inn")
+    passages = [
+        {"id": f"{n}-{m}", "title": hotel, "text": f"{text} {place}."}
+        for n, hotel in enumerate(hotels)
+        for m, (text, place) in enumerate(
+            (("Breakfast is served in", hotel), ("Pets stay in", hotel))
+        )
+    ]
+    asked = {"id": "q", "text": "Is breakfast served there?", "relevant": ["1-0"]}
+    history = [{"role": "user", "text": "A room?"}, {"role": "assistant", "text": "Birch Lodge."}]
+    corpus, queries = tmp_path / "c.jsonl", tmp_path / "q.jsonl"
+    corpus.write_text("\n".join(json.dumps(p) for p in passages))
+    queries.write_text(json.dumps(asked | {"history": history}))
+    found = report(
+        run("evaluate", "--corpus", corpus, "--queries", queries, "--mode", "all", "--json")
+    )
+    assert set(found) == {"dense", "bm25", "fused", "reranked"}
+    assert [scores["recall@1"] for scores in found.values()] == [1.0] * 4
+    queries.write_text(json.dumps({"id": "q"}))
+    assert run("evaluate", "--corpus", corpus, "--queries", queries).exit_code == 1

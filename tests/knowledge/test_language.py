@@ -23,6 +23,13 @@ from knowledge.language import Detector
         ("quanto costa la spedizione", "it"),
         ("où est ma commande", "fr"),
         ("где мой заказ", "ru"),
+        ("де моє замовлення", "uk"),
+        ("أين طلبي من المتجر", "ar"),
+        ("سفارش من کجاست", "fa"),
+        ("Hol van a csomagom?", "hu"),
+        ("আমার অর্ডার কোথায়", "bn"),
+        ("என் ஆர்டர் எங்கே", "ta"),
+        ("Nasaan na po ang order ko?", "tl"),
     ],
 )
 def test_short_messages_are_told_apart(detector: Detector, text, language):
