@@ -37,7 +37,10 @@ class Router:
         # Who may be asking for a person is never told that the shop does not deal with that.
         if advice == "out_of_scope" and _SKILL_OF.get(ranked[0][0]) != "person":
             return Intent(OUT_OF_SCOPE, round(1 - best, 4), tuple(ranked[:-1]))
-        return Intent(*ranked[0], tuple(ranked[1:]), is_sure=advice == "route")
+        sure = advice == "route"
+        either = not sure and sum(p for _, p in ranked[:2]) >= manifest.bands.sure
+        names = tuple(name for name, _ in ranked[:2]) if either else ()
+        return Intent(*ranked[0], tuple(ranked[1:]), is_sure=sure, either=names)
 
     def skill(self, intent: Intent) -> Skill:
         """The skill that serves intent; where it is unsure, the knowledge base is asked."""

@@ -74,6 +74,10 @@ class KnowledgeSkill:
             return Clarify(phrases.say("clarify", language), "retrieval:unsure", _choices(evidence))
         if len(content_words(question.standalone)) <= 1:
             return Clarify(phrases.say("clarify_vague", language), "intent:vague")
+        subjects = tuple(phrases.intent_name(name, language) for name in intent.either)
+        which = phrases.say("clarify_intent", language)
+        if subjects and not any(m.text.startswith(which) for m in question.history[-1:]):
+            return Clarify(which, "intent:unsure", subjects)
         return Handoff(phrases.say("unsupported", language), "retrieval:unsupported")
 
     def _evidence(self, candidate: Candidate) -> Evidence:

@@ -41,12 +41,14 @@ class Utterance:
 @dataclass(frozen=True, slots=True)
 class Intent:
     """A routed label. `confidence` is a calibrated probability, 0 to 1; `is_sure` says that acting
-    on it costs less than asking back."""
+    on it costs less than asking back; if it does not, `either` are the two that it is most likely
+    one of, where it is likely one of two."""
 
     name: str
     confidence: float
     alternatives: tuple[tuple[str, float], ...] = ()
     is_sure: bool = True
+    either: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,36 +1,33 @@
-"""Teach the encoder another language and the questions of shops.
+"""Teach the encoder another language and the questions of customers.
 
 Distillation over parallel sentences (Reimers and Gurevych, arXiv 2004.09813): the student embeds
 the other language where the teacher, the checkpoint as it came, embeds the English. At each step a
-handful of questions of one shop are drawn to the passages that answer them, and away from each
-other's and from the nearest that do not answer. Trained are the vectors of the added tokens and a
-LoRA adapter.
+handful of questions of one shop, and some of help documents, are drawn to the passages that answer
+them, and away from each other's and from the nearest that do not answer. Trained are the vectors of
+the added tokens and a LoRA adapter.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import random
-import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from peft import LoraConfig, PeftModel, get_peft_model
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn import functional
 
+from finetune.encoder_questions import Answered, draw_questions
+from finetune.encoder_words import AddedWords
+from finetune.fit import Plan, fit, training_folder
 from finetune.lora import save_adapter
-from finetune.reranker_data import Shop, answers, shop_chunks
-from finetune.vocabulary import frequent_tokens, starting_vectors, translation_table
-from knowledge.encoder import Encoder
+from knowledge.hanzi import simplified
 from knowledge.minilm import (
     EMBEDDINGS,
     VOCABULARY,
@@ -39,12 +36,11 @@ from knowledge.minilm import (
     extended_tokenizer,
     minilm_folder,
 )
-from knowledge.places import with_countries
 
 _TEMPERATURE = 0.05
 _PAD_TO = 8
 _MAX_TOKENS = 128
-_NEAR_MISSES = 8
+_CLOSE = 10.0  # weight of the cosine to the teacher
 
 
 @dataclass(frozen=True)
@@ -52,13 +48,24 @@ class Recipe:
     """Sizes of a step and learning rates."""
 
     steps: int = 480
-    parallel: int = 56
-    english: int = 12
+    parallel: int = 36
+    english: int = 10
     questions: int = 9
+    documents: int = 12  # questions of help documents
     rank: int = 32
     embedding_rate: float = 1e-3
     adapter_rate: float = 3e-4
     seed: int = 20261125
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """Pairs (foreign, English), and questions: a list for each shop and for each collection of help
+    documents. A shop is drawn as often as it has questions, the collections in turn."""
+
+    pairs: Sequence[tuple[str, str]]
+    shops: Sequence[Sequence[Answered]]
+    documents: Sequence[Sequence[Answered]] = ()
 
 
 class TwoPartEmbedding(nn.Module):
@@ -77,39 +84,6 @@ class TwoPartEmbedding(nn.Module):
         first = functional.embedding(ids.clamp(max=count - 1), self.old)
         second = functional.embedding((ids - count).clamp(min=0), self.new)
         return torch.where((ids < count).unsqueeze(-1), first, second)
-
-
-@dataclass(frozen=True, slots=True)
-class AddedWords:
-    """Tokens to add and where their vectors start, float32 (tokens, width)."""
-
-    tokens: list[str]
-    vectors: NDArray[np.float32]
-
-
-def added_words(texts: Iterable[str], pairs: Sequence[tuple[str, str]], count: int) -> AddedWords:
-    """Frequent tokens of texts, their vectors drawn from pairs (foreign, English)."""
-    tokenizer = extended_tokenizer(minilm_folder(), None)
-    first_new = tokenizer.get_vocab_size()
-    tokens = frequent_tokens(texts, tokenizer.get_vocab(), count)
-    add_tokens(tokenizer, tokens)
-
-    def ids(side: int) -> list[list[int]]:
-        return [
-            e.ids
-            for e in tokenizer.encode_batch([p[side] for p in pairs], add_special_tokens=False)
-        ]
-
-    foreign = [[i for i in row if i >= first_new] for row in ids(0)]
-    table = translation_table(foreign, ids(1))
-    old = backbone(minilm_folder(), None).embeddings.word_embeddings.weight.data.numpy()
-    return AddedWords(tokens, starting_vectors(tokens, tokenizer, table, old))
-
-
-def words_of(folder: Path) -> AddedWords:
-    """The tokens and vectors that an earlier training wrote."""
-    tokens = json.loads((folder / VOCABULARY).read_text(encoding="utf-8"))
-    return AddedWords(tokens, load_file(folder / EMBEDDINGS)["embeddings"].float().numpy())
 
 
 def student(
@@ -134,7 +108,7 @@ def student(
 
 def embed(model: Any, tokenizer: Tokenizer, texts: Sequence[str]) -> Tensor:
     """(texts, width) mean-pooled unit vectors."""
-    rows = tokenizer.encode_batch(list(texts))
+    rows = tokenizer.encode_batch([simplified(t) for t in texts])
     ids = torch.tensor([r.ids for r in rows])
     mask = torch.tensor([r.attention_mask for r in rows])
     with torch.autocast("cpu", torch.bfloat16):
@@ -155,44 +129,6 @@ def contrast(left: Tensor, right: Tensor, misses: Tensor | None = None) -> Tenso
     ) / 2
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """A question, the first chunk that holds its facts, and the nearest chunks that do not."""
-
-    question: str
-    chunk: str
-    document: str
-    misses: tuple[str, ...]
-
-
-def answered_questions(shop: Shop, encoder: Encoder) -> list[Answered]:
-    """The shop's questions that a chunk answers; `encoder` says which other chunks are near."""
-    chunks = shop_chunks(shop)
-    vectors = encoder.embed([c.indexed_text for c in chunks])
-    questions = [with_countries(q.text) for q in shop.questions]
-    found = []
-    for question, text, vector in zip(
-        shop.questions, questions, encoder.embed(questions), strict=True
-    ):
-        right = [answers(c, question) for c in chunks]
-        if any(right):
-            near = [chunks[n].indexed_text for n in np.argsort(-(vectors @ vector)) if not right[n]]
-            first = chunks[right.index(True)]
-            found.append(
-                Answered(text, first.indexed_text, first.document_id, tuple(near[:_NEAR_MISSES]))
-            )
-    return found
-
-
-def draw_questions(answered: Sequence[Answered], count: int, rng: random.Random) -> list[Answered]:
-    """Questions of one shop that are answered by different documents."""
-    chosen: dict[str, Answered] = {}
-    for each in rng.sample(answered, len(answered)):
-        if len(chosen) < count:
-            chosen.setdefault(each.document, each)
-    return list(chosen.values())
-
-
 def questions_loss(
     model: Any, tokenizer: Tokenizer, drawn: Sequence[Answered], rng: random.Random
 ) -> Tensor:
@@ -204,74 +140,95 @@ def questions_loss(
     return contrast(found, passages[: len(right)], passages[len(right) :])
 
 
+class EncoderObjective:
+    """The losses of a step; see the module."""
+
+    def __init__(
+        self, words: AddedWords, lessons: Lessons, recipe: Recipe, start: Path | None
+    ) -> None:
+        self.words, self.lessons, self.recipe = words, lessons, recipe
+        self.teacher = backbone(minilm_folder(), None)
+        self.model, self.embedding = student(words, recipe.rank, start)
+        self.plain = extended_tokenizer(minilm_folder(), None)
+        self.tokenizer = extended_tokenizer(minilm_folder(), None)
+        add_tokens(self.tokenizer, words.tokens)
+        for each in (self.plain, self.tokenizer):
+            each.enable_truncation(_MAX_TOKENS)
+            each.enable_padding(pad_to_multiple_of=_PAD_TO)
+        self.model.train()
+
+    def groups(self) -> list[dict[str, Any]]:
+        """See Objective; the vectors first, where they are trained."""
+        new = self.embedding.new
+        adapter = [p for p in self.model.parameters() if p.requires_grad and p is not new]
+        groups = [{"params": adapter, "lr": self.recipe.adapter_rate, "weight_decay": 0.01}]
+        if new.requires_grad:
+            rate = self.recipe.embedding_rate
+            groups.insert(0, {"params": [new], "lr": rate, "weight_decay": 0.0})
+        return groups
+
+    def losses(self, step: int) -> Mapping[str, Tensor]:
+        """See Objective."""
+        recipe, lessons = self.recipe, self.lessons
+        rng = random.Random(f"{recipe.seed} {step}")
+        parts = self._distilled(rng.choices(lessons.pairs, k=recipe.parallel))
+        (shop,) = rng.choices(lessons.shops, [len(shop) for shop in lessons.shops])
+        parts["shop"] = self._questions(draw_questions(shop, recipe.questions, rng), rng)
+        if lessons.documents:
+            collection = lessons.documents[step % len(lessons.documents)]
+            drawn = draw_questions(collection, recipe.documents, rng)
+            parts["documents"] = self._questions(drawn, rng)
+        return parts
+
+    def _distilled(self, pairs: Sequence[tuple[str, str]]) -> dict[str, Tensor]:
+        """How far the student is from the teacher, in both languages."""
+        english = [e for _, e in pairs]
+        kept = english[: self.recipe.english]
+        with torch.no_grad():
+            target = embed(self.teacher, self.plain, english)
+        found = embed(self.model, self.tokenizer, [*(f for f, _ in pairs), *kept])
+        foreign, same = found[: len(pairs)], found[len(pairs) :]
+        return {
+            "foreign": _CLOSE * (1 - (foreign * target).sum(-1)).mean(),
+            "english": _CLOSE * (1 - (same * target[: len(kept)]).sum(-1)).mean(),
+            "contrast": contrast(foreign, target),
+        }
+
+    def _questions(self, drawn: Sequence[Answered], rng: random.Random) -> Tensor:
+        return questions_loss(self.model, self.tokenizer, drawn, rng)
+
+    def after(self, step: int) -> bool:
+        """See Objective."""
+        return True
+
+    def state(self) -> dict[str, Any]:
+        """See Objective."""
+        return {}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """See Objective."""
+
+
 def train_encoder(
     out: Path,
     words: AddedWords,
-    pairs: Sequence[tuple[str, str]],
-    shops: Sequence[Sequence[Answered]],
+    lessons: Lessons,
     recipe: Recipe,
     *,
     start: Path | None = None,
-    log: Callable[[str], object] = print,
+    resume: bool = False,
 ) -> None:
-    """Fit on pairs (foreign, English) and the questions of shops, a shop being drawn as often as
-    it has questions; write the adapter to out.
+    """Fit and write the adapter to out; a run that was cut off goes on with `resume`.
 
     With `start`, an earlier result, only its adapter is trained further: what else was trained on
     the vectors of its tokens, the reranker, stays valid.
     """
     torch.manual_seed(recipe.seed)
-    rng = random.Random(recipe.seed)
-    teacher, plain = backbone(minilm_folder(), None), extended_tokenizer(minilm_folder(), None)
-    model, embedding = student(words, recipe.rank, start)
-    sizes = [len(shop) for shop in shops]
-    tokenizer = extended_tokenizer(minilm_folder(), None)
-    add_tokens(tokenizer, words.tokens)
-    for each in (plain, tokenizer):
-        each.enable_truncation(_MAX_TOKENS)
-        each.enable_padding(pad_to_multiple_of=_PAD_TO)
-    adapter = [p for p in model.parameters() if p.requires_grad and p is not embedding.new]
-    optimizer = torch.optim.AdamW(
-        [
-            {"params": [embedding.new], "lr": recipe.embedding_rate, "weight_decay": 0.0},
-            {"params": adapter, "lr": recipe.adapter_rate, "weight_decay": 0.01},
-        ]
-    )
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer,
-        lambda s: min((s + 1) / 50, 0.5 * (1 + math.cos(math.pi * s / recipe.steps))),
-    )
-    model.train()
-    started, running = time.monotonic(), torch.zeros(3)
-    for step in range(1, recipe.steps + 1):
-        batch = rng.sample(pairs, recipe.parallel)
-        kept = [e for _, e in batch[: recipe.english]]
-        english = [e for _, e in batch]
-        with torch.no_grad():
-            target = embed(teacher, plain, english)
-        found = embed(model, tokenizer, [f for f, _ in batch] + kept)
-        foreign, same = found[: len(batch)], found[len(batch) :]
-        (shop,) = rng.choices(shops, sizes)
-        drawn = draw_questions(shop, recipe.questions, rng)
-        losses = torch.stack(
-            [
-                10 * (1 - (foreign * target).sum(-1)).mean()
-                + 10 * (1 - (same * target[: len(kept)]).sum(-1)).mean(),
-                contrast(foreign, target),
-                questions_loss(model, tokenizer, drawn, rng),
-            ]
-        )
-        losses.sum().backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_([*adapter, embedding.new], 1.0)
-        optimizer.step()
-        schedule.step()
-        optimizer.zero_grad()
-        running = 0.97 * running + 0.03 * losses.detach()
-        if step % 25 == 0:
-            shown = [round(float(x), 3) for x in running / (1 - 0.97**step)]
-            log(f"step {step}/{recipe.steps} losses {shown} {time.monotonic() - started:.0f}s")
-        if step % 240 == 0 or step == recipe.steps:
-            save_encoder(model, embedding, words.tokens, out)
+    objective = EncoderObjective(words, lessons, recipe, start)
+    plan = Plan(recipe.steps, seed=recipe.seed)
+    run = {"recipe": asdict(recipe), "start": str(start), "pairs": len(lessons.pairs)}
+    fit(objective, plan, training_folder(out), run, resume=resume)
+    save_encoder(objective.model, objective.embedding, words.tokens, out)
 
 
 def save_encoder(model: Any, embedding: TwoPartEmbedding, tokens: list[str], out: Path) -> None:

@@ -104,6 +104,11 @@ def fit(
     board.close()
 
 
+def training_folder(out: Path) -> Path:
+    """Where a run that will write to out keeps its checkpoints and TensorBoard logs."""
+    return out.with_name(f"{out.name}.training")
+
+
 def open_run(folder: Path, run: Mapping[str, Any], resume: bool) -> None:
     """Open a run's folder, empty unless it goes on.
 

@@ -27,6 +27,7 @@ from torch.nn import functional
 
 from finetune.intent_data import Utterances
 from finetune.slips import with_slips
+from knowledge.hanzi import simplified
 from knowledge.intent_classifier import MAX_TOKENS
 from knowledge.intent_net import SCALE, IntentNet
 from knowledge.minilm import ENCODER_ADAPTER, backbone, extended_tokenizer, minilm_folder
@@ -77,7 +78,8 @@ class TrainableRouter:
 
     def embedded(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
         """(word embeddings (rows, tokens, width), attention mask)."""
-        ids, mask = padded_ids([e.ids for e in self.tokenizer.encode_batch(list(texts))])
+        rows = self.tokenizer.encode_batch([simplified(t) for t in texts])
+        ids, mask = padded_ids([r.ids for r in rows])
         return self.net.backbone.get_input_embeddings()(ids), mask
 
     def logits(self, texts: Sequence[str]) -> NDArray[np.float32]:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
-from finetune.fit import Plan, fit
+from finetune.fit import Plan, fit, training_folder
 from finetune.intent_bands import Costs, cheapest_bands
 from finetune.intent_data import Utterances
 from finetune.intent_training import IntentObjective, Recipe, TrainableRouter, targets
@@ -60,11 +60,6 @@ def train_intents(
     manifest.write(out)
     shutil.rmtree(training_folder(out))
     return manifest
-
-
-def training_folder(out: Path) -> Path:
-    """Where a run keeps its checkpoints."""
-    return out.with_name(f"{out.name}.training")
 
 
 def calibrated(

@@ -98,24 +98,26 @@ def encoder(
     words: Annotated[int, typer.Option(min=1, help="Words to add, beside characters.")] = 9000,
     steps: Annotated[int, typer.Option(min=1)] = 480,
     start: Annotated[Path | None, typer.Option(help="Train this one's adapter further.")] = None,
+    resume: Resume = False,
     home: Home = DEFAULT_HOME,
     as_json: Json = False,
 ) -> None:
     """Teach the encoder Chinese and shops' questions; public sets are found in FRONTDESK_DATA."""
-    from finetune.encoder import (
-        Recipe,
-        added_words,
-        answered_questions,
-        train_encoder,
-        words_of,
-    )
+    from finetune.encoder import Lessons, Recipe, train_encoder
     from finetune.encoder_data import chinese_texts, parallel_pairs
+    from finetune.encoder_questions import (
+        answered_questions,
+        grounded_files,
+        grounded_questions,
+    )
+    from finetune.encoder_words import added_words, words_of
     from finetune.reranker_data import demo_shops, shops_below
 
     with clear_errors():
         settings = load_settings(home=home)
         data = _public_data(settings)
-        pairs = parallel_pairs(data, random.Random(Recipe.seed))
+        rng = random.Random(Recipe.seed)
+        pairs = parallel_pairs(data, rng)
         if start:
             added = words_of(start)
         else:
@@ -124,7 +126,9 @@ def encoder(
         trained = _embedded_encoder(settings)
         asked = [answered_questions(shop, trained) for shop in shops_below(shops)]
         asked += _DEMO_WEIGHT * [answered_questions(shop, trained) for shop in demo_shops(DEMO)]
-        train_encoder(out, added, pairs, asked, Recipe(steps=steps), start=start, log=log.info)
+        documents = [grounded_questions(path, rng) for path in grounded_files(data)]
+        lessons = Lessons(pairs, asked, documents)
+        train_encoder(out, added, lessons, Recipe(steps=steps), start=start, resume=resume)
         show({"tokens": len(added.tokens), "steps": steps}, as_json)
 
 

@@ -33,6 +33,7 @@ from finetune.reranker_data import (
 )
 from knowledge.cross_encoder import MAX_TOKENS
 from knowledge.encoder import Encoder
+from knowledge.hanzi import simplified
 from knowledge.minilm import (
     ENCODER_ADAPTER,
     backbone,
@@ -75,7 +76,7 @@ def _batches(pairs: Sequence[Pair], size: int, rng: random.Random) -> list[list[
 def inputs_of(tokenizer: Tokenizer, pairs: Sequence[Pair]) -> tuple[dict[str, Tensor], Tensor]:
     """Token ids, and the tokens (rows, 2) where answers begin and end: 0 for no answer, -100 for
     an answer whose place is unknown or was cut off."""
-    rows = tokenizer.encode_batch([(p.question, p.text) for p in pairs])
+    rows = tokenizer.encode_batch([(simplified(p.question), simplified(p.text)) for p in pairs])
     places = []
     for pair, row in zip(pairs, rows, strict=True):
         place = (0, 0) if not pair.label else (-100, -100)

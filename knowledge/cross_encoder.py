@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from knowledge.engines import bulk_session, export_onnx, in_length_order, onnx_session, padded
 from knowledge.errors import EncoderError
+from knowledge.hanzi import simplified
 from knowledge.minilm import (
     ENCODER_ADAPTER,
     HEADS,
@@ -82,7 +83,7 @@ class CrossEncoder:
         )
 
     def _read(self, pairs: Sequence[tuple[str, str]]) -> list[Reading]:
-        encodings = self._tokenizer.encode_batch(list(pairs))
+        encodings = self._tokenizer.encode_batch([(simplified(q), simplified(t)) for q, t in pairs])
         relevance, start, end = self._run(padded(encodings))
         return [
             Reading(float(relevance[n]), *best_span(start[n], end[n], e.type_ids, e.offsets))

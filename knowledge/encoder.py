@@ -27,6 +27,7 @@ from knowledge.engines import (
     torch_engine,
 )
 from knowledge.errors import EncoderError
+from knowledge.hanzi import simplified
 from knowledge.minilm import (
     ADAPTER,
     EMBEDDINGS,
@@ -41,6 +42,7 @@ log = logging.getLogger(__name__)
 
 MAX_TOKENS = 256  # as all-MiniLM-L6-v2 was trained (its model card)
 WEIGHTS = "model.safetensors"
+_READING = "hans"  # changed when texts are put to the model in another way
 
 Vectors = NDArray[np.float32]
 
@@ -56,7 +58,7 @@ class Encoder(Protocol):
         ...
 
     def known_share(self, text: str) -> float:
-        """Share of the text's tokens that the encoder has a vector for, 0 to 1."""
+        """Share of the text's tokens that the encoder reads and has a vector for, 0 to 1."""
         ...
 
 
@@ -80,7 +82,7 @@ class MiniLM:
         if adapter:
             digests += [_digest(adapter, name) for name in (ADAPTER, EMBEDDINGS)]
         base = "minilm" if folder == minilm_folder() else folder.name
-        self.name = "-".join([base, *(d[:12] for d in digests)])
+        self.name = "-".join([base, _READING, *(d[:12] for d in digests)])
         self.dimensions = int(json.loads((folder / "config.json").read_text())["hidden_size"])
         self._tokenizer = extended_tokenizer(folder, adapter)
         self._tokenizer.enable_truncation(MAX_TOKENS)
@@ -95,14 +97,17 @@ class MiniLM:
         encodings = self._tokenizer.encode_batch
         rows = in_length_order(
             [len(t) for t in texts],
-            lambda rows: self._run(padded(encodings([texts[r] for r in rows])))[0],
+            lambda rows: self._run(padded(encodings([simplified(texts[r]) for r in rows])))[0],
         )
         return np.stack(rows)
 
     def known_share(self, text: str) -> float:
-        """Share of tokens other than [UNK], 0 to 1; low for a script that it was not taught."""
-        ids = self._tokenizer.encode(text, add_special_tokens=False).ids
-        return 1 - ids.count(self._unknown) / len(ids) if ids else 0.0
+        """Share of tokens that are read and are not [UNK], 0 to 1: low for a script that it was not
+        taught, and for a text of which it sees but the beginning."""
+        encoding = self._tokenizer.encode(simplified(text), add_special_tokens=False)
+        known = len(encoding.ids) - encoding.ids.count(self._unknown)
+        whole = len(encoding.ids) + sum(len(rest.ids) for rest in encoding.overflowing)
+        return known / whole if whole else 0.0
 
 
 def _digest(folder: Path, name: str) -> str:

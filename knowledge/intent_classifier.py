@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from knowledge.engines import export_onnx, in_length_order, onnx_session, padded
 from knowledge.errors import KnowledgeError
+from knowledge.hanzi import simplified
 from knowledge.minilm import (
     ENCODER_ADAPTER,
     adapter_digest,
@@ -107,7 +108,7 @@ class IntentClassifier:
         encode = self._tokenizer.encode_batch
         logits = in_length_order(
             [len(t) for t in texts],
-            lambda rows: self._run(padded(encode([texts[r] for r in rows])))[0],
+            lambda rows: self._run(padded(encode([simplified(texts[r]) for r in rows])))[0],
         )
         return self.manifest.probabilities(np.stack(logits))
 

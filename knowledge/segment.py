@@ -9,10 +9,12 @@ from functools import lru_cache
 
 import jieba
 
+from knowledge.hanzi import simplified
+
 jieba.setLogLevel(logging.WARNING)
 
 # Raise it when texts are cut into other words, so that kept terms are made anew.
-TOKENS = 1
+TOKENS = 2
 
 _CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _CJK_RUN = re.compile(f"[{_CJK}]+")
@@ -97,7 +99,7 @@ def with_plain_numbers(text: str) -> str:
 def words(text: str) -> list[str]:
     """Lower-cased words in order; runs of Chinese or Japanese are cut by jieba."""
     found: list[str] = []
-    for token in _WORD.findall(unicodedata.normalize("NFKC", text)):
+    for token in _WORD.findall(simplified(unicodedata.normalize("NFKC", text))):
         if _CJK_RUN.match(token):
             found.extend(jieba.lcut_for_search(token))
         else:
@@ -110,7 +112,7 @@ def search_terms(text: str) -> list[str]:
 
     Pairs make up for a segmentation that differs between question and passage.
     """
-    normal = unicodedata.normalize("NFKC", text)
+    normal = simplified(unicodedata.normalize("NFKC", text))
     terms = [stem(word) for word in words(normal) if word not in STOPWORDS]
     for run in _CJK_RUN.findall(normal):
         terms.extend(run[i : i + 2] for i in range(len(run) - 1))

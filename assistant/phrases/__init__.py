@@ -40,6 +40,11 @@ def say(key: str, spoken: str, /, **values: str) -> str:
     return _phrases(spoken)[key].format(**values)
 
 
+def intent_name(label: str, spoken: str) -> str:
+    """What an intent is about, as a choice; one that a shop has trained for itself by its label."""
+    return _phrases(spoken).get(f"intent_{label}") or label.replace("_", " ")
+
+
 def language_name(language: str, spoken: str) -> str:
     """How `language` is called by somebody who speaks `spoken`."""
     own = _phrases(spoken).get(f"name_{language}")

@@ -50,3 +50,12 @@ def test_alternatives_are_the_next_likely_ones():
     assert (intent.confidence, intent.alternatives[0]) == (0.8, ("greeting", 0.1))
     outside = router(0.3, 0.25, 0.25, 0.2).route("who wrote hamlet")
     assert (outside.confidence, outside.alternatives[0]) == (0.7, ("greeting", 0.3))
+
+
+def test_between_two_intents_both_are_named_and_between_many_none():
+    assert router(0.1, 0.05, 0.5, 0.35).route("it came broken").either == (
+        "returns",
+        "shipping_info",
+    )
+    assert router(0.2, 0.15, 0.45, 0.2).route("something else").either == ()
+    assert router(0.0, 0.0, 0.8, 0.2).route("send it back").either == ()

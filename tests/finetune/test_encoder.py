@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import random
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from finetune.encoder import (
-    Recipe,
-    added_words,
+from finetune.encoder import Lessons, Recipe, contrast, train_encoder
+from finetune.encoder_questions import (
+    Answered,
     answered_questions,
-    contrast,
-    train_encoder,
-    words_of,
+    draw_questions,
+    grounded_questions,
 )
+from finetune.encoder_words import added_words, words_of
 from finetune.reranker_data import Shop, ShopQuestion
 from knowledge.encoder import Encoder, MiniLM
 from knowledge.minilm import minilm_folder
@@ -61,8 +63,9 @@ def test_a_few_steps_bring_translations_together_and_the_result_goes_on(
     shops = [answered_questions(SHOP, encoder)]
     words = added_words([f"{zh} " * 3 for zh, _ in PAIRS], PAIRS, 10)
     assert "退货" in words.tokens
-    recipe = Recipe(steps=12, parallel=4, english=2, questions=2, rank=4)
-    train_encoder(tmp_path / "one", words, PAIRS, shops, recipe, log=lambda line: None)
+    recipe = Recipe(steps=12, parallel=4, english=2, questions=2, documents=2, rank=4)
+    lessons = Lessons(PAIRS, shops, shops)
+    train_encoder(tmp_path / "one", words, lessons, recipe)
     taught = MiniLM(minilm_folder(), tmp_path / "engines", 2, tmp_path / "one")
     vectors = taught.embed([text for pair in PAIRS for text in pair])
     own = (vectors[::2] * vectors[1::2]).sum(1)
@@ -70,11 +73,34 @@ def test_a_few_steps_bring_translations_together_and_the_result_goes_on(
     assert own.mean() > (plain[::2] * plain[1::2]).sum(1).mean() + 0.2
     assert taught.known_share("退货") == 1
     train_encoder(
-        tmp_path / "two", words_of(tmp_path / "one"), PAIRS, shops, recipe,
-        start=tmp_path / "one", log=lambda line: None,
-    )  # fmt: skip
+        tmp_path / "two", words_of(tmp_path / "one"), lessons, recipe, start=tmp_path / "one"
+    )
     first, second = (words_of(tmp_path / name) for name in ("one", "two"))
     assert np.array_equal(first.vectors, second.vectors)  # only the adapter went on
     further = MiniLM(minilm_folder(), tmp_path / "engines", 2, tmp_path / "two")
     assert further.name != taught.name
     assert further.embed(["退货"]) @ taught.embed(["退货"]).T == pytest.approx(1, abs=0.3)
+
+
+def test_grounded_questions_keep_what_is_read_around_the_answer(tmp_path: Path) -> None:
+    long = "Delivery\n" + "Nothing is said here. " * 40 + "It takes three days."
+    rows: list[dict[str, object]] = [
+        {"source": "shop", "question": "How long?", "passages": [long, "Returns\nFree."],
+         "passage": 0, "span": [long.index("It takes"), len(long)]},
+        {"source": "DRCKnowledgeTeam/DRCD dev", "question": "?", "passages": ["a\nb"],
+         "passage": 0, "span": None},
+        {"source": "shop", "turns": [], "passages": ["a\nb"], "passage": 0, "span": None},
+    ]  # fmt: skip
+    path = tmp_path / "rows.jsonl"
+    path.write_text("\n".join(json.dumps(row) for row in rows))
+    (found,) = grounded_questions(path, random.Random(1))
+    assert found.chunk.startswith("Delivery\n")
+    assert found.chunk.endswith("It takes three days.")
+    assert len(found.chunk) < 650
+    assert found.misses == ("Returns\nFree.",)
+
+
+def test_questions_are_drawn_from_different_documents() -> None:
+    rows = [Answered(f"q{n}", f"c{n}", f"d{n % 3}", ()) for n in range(12)]
+    drawn = draw_questions(rows, 5, random.Random(2))
+    assert sorted(each.document for each in drawn) == ["d0", "d1", "d2"]
