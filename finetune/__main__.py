@@ -33,6 +33,7 @@ from finetune.command_line import (
     show,
 )
 from finetune.errors import FinetuneError
+from finetune.evaluation_commands import evaluations
 from finetune.reader_commands import readers
 from finetune.registry import Registry
 from finetune.settings import RECIPES, AdapterRecipe, BaseRecipe, InstructRecipe, load_recipe
@@ -218,6 +219,7 @@ def rollback(home: Home = DEFAULT_HOME, as_json: Json = False) -> None:
 
 
 app.add_typer(readers)
+app.add_typer(evaluations)
 
 if __name__ == "__main__":
     app()

@@ -29,8 +29,10 @@ from knowledge.load import Loader
 from knowledge.places import with_countries
 from knowledge.refresh import Refresher
 from knowledge.rerank import (
+    CALIBRATION,
     FEATURES,
     MODELS,
+    Calibration,
     Candidate,
     Reader,
     cheap_features,
@@ -223,8 +225,23 @@ def calibrate(
         kind: dict(zip(FEATURES, (round(w, 5) for w in row), strict=True))
         for kind, row in weights.items()
     }
-    (folder / "calibration.json").write_text(json.dumps(fitted, indent=1))
+    (folder / CALIBRATION).write_text(json.dumps(fitted, indent=1))
     return outcomes(read, weights["read"])
+
+
+def evaluate_reranker(
+    folder: Path,
+    shops: Sequence[Shop],
+    encoder: Encoder,
+    engines: Path,
+    settings: KnowledgeSettings,
+) -> dict[str, dict[str, float]]:
+    """What each threshold gives on shops, by the reranker in folder as it is calibrated."""
+    require_both_kinds(shops)
+    reader = CrossEncoder(folder, engines, settings.threads)
+    weights = Calibration.load(folder / CALIBRATION).weights
+    rows = [r for s in shops for r in read_rows(s, encoder, reader, weights["prior"], settings)]
+    return outcomes(rows, weights["read"])
 
 
 def outcomes(rows: Sequence[JudgedRow], weights: Sequence[float]) -> dict[str, dict[str, float]]:

@@ -48,10 +48,10 @@ class Recipe:
     """Sizes of a step and learning rates."""
 
     steps: int = 480
-    parallel: int = 36
-    english: int = 10
+    parallel: int = 32
+    english: int = 8
     questions: int = 9
-    documents: int = 12  # questions of help documents
+    documents: int = 8  # questions of help documents
     rank: int = 32
     embedding_rate: float = 1e-3
     adapter_rate: float = 3e-4

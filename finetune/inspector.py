@@ -25,7 +25,7 @@ from finetune.inspector_data import (
     reply_pairs,
 )
 from finetune.ordinary import Ordinary
-from finetune.reranker import network, train
+from finetune.reranker import ReaderRecipe, network, train
 from finetune.reranker_data import Pair, Shop, read_records, shop_chunks
 from knowledge.encoder import Encoder
 from knowledge.inspection.expiry import expiry_asked
@@ -119,6 +119,7 @@ def train_reader(
     *,
     told: Path | None = None,
     epochs: int = 3,
+    resume: bool = False,
     log: Log = print,
 ) -> None:
     """Both stages; `told` is the adapter of an earlier first stage."""
@@ -129,8 +130,8 @@ def train_reader(
         log("stage 1: statements and passages")
         pairs = partial(told_pairs, lessons, encoder)
         net = network(base(), start)
-        train(net, tokenizer, pairs, told, epochs=1, batch_size=32, learning_rate=2e-4, log=log)
+        train(net, tokenizer, pairs, told, ReaderRecipe(1, 32, 2e-4), resume=resume)
     log("stage 2: cases")
     pairs = partial(case_pairs, lessons, encoder)
     net = network(base(), told)
-    train(net, tokenizer, pairs, out, epochs=epochs, batch_size=32, learning_rate=1.5e-4, log=log)
+    train(net, tokenizer, pairs, out, ReaderRecipe(epochs, 32, 1.5e-4), resume=resume)

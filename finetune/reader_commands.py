@@ -66,30 +66,6 @@ def intents(
         show(result | asdict(manifest.bands), as_json)
 
 
-@readers.command("evaluate-intents")
-def evaluate_intents_command(
-    classifier_folder: Annotated[Path, typer.Argument(help="Folder made by `intents`.")],
-    test_file: Annotated[Path, typer.Argument(help="JSON Lines of {text, intent}.")],
-    page: Annotated[Path | None, typer.Option(help="HTML page of the confusions.")] = None,
-    home: Home = DEFAULT_HOME,
-    as_json: Json = False,
-) -> None:
-    """Measure a classifier on labelled utterances."""
-    from finetune.intent_data import Utterances
-    from finetune.intent_report import evaluate_intents
-    from knowledge.intent_classifier import IntentClassifier
-
-    with clear_errors():
-        settings = load_settings(home=home)
-        classifier = IntentClassifier(
-            classifier_folder, settings.engines, settings.knowledge.threads
-        )
-        report = evaluate_intents(classifier, Utterances.read([test_file]))
-        if page:
-            report.write_page(page)
-        show(report.scores, as_json)
-
-
 @readers.command()
 def encoder(
     out: Annotated[Path, typer.Option(help="Folder for the adapter and the added words.")],
@@ -123,7 +99,7 @@ def encoder(
         else:
             log.info("adding words")
             added = added_words(chinese_texts(data, [shops, *(text or ())]), pairs, words)
-        trained = _embedded_encoder(settings)
+        trained = embedded_encoder(settings)
         asked = [answered_questions(shop, trained) for shop in shops_below(shops)]
         asked += _DEMO_WEIGHT * [answered_questions(shop, trained) for shop in demo_shops(DEMO)]
         documents = [grounded_questions(path, rng) for path in grounded_files(data)]
@@ -140,6 +116,7 @@ def reranker(
     start: Annotated[Path | None, typer.Option(help="Adapter to go on from.")] = None,
     epochs: Annotated[int, typer.Option(min=1)] = 2,
     pairs: Annotated[int | None, typer.Option(min=1, help="Most pairs an epoch.")] = None,
+    resume: Resume = False,
     home: Home = DEFAULT_HOME,
     as_json: Json = False,
 ) -> None:
@@ -150,7 +127,7 @@ def reranker(
 
     with clear_errors():
         settings = load_settings(home=home)
-        trained = _embedded_encoder(settings)
+        trained = embedded_encoder(settings)
         material = Material(
             shops=(*shops_below(shops), *(_DEMO_WEIGHT * demo_shops(DEMO))),
             unseen=tuple(shops_below(unseen)),
@@ -163,6 +140,7 @@ def reranker(
             start=start,
             epochs=epochs,
             most=pairs,
+            resume=resume,
             log=log.info,
         )
         log.info("calibrating")
@@ -183,7 +161,7 @@ def calibrate_reranker(
 
     with clear_errors():
         settings = load_settings(home=home)
-        trained = _embedded_encoder(settings)
+        trained = embedded_encoder(settings)
         thresholds = calibrate(
             folder, shops_below(unseen), trained, settings.engines, settings.knowledge
         )
@@ -198,6 +176,7 @@ def inspector(
     start: Annotated[Path, typer.Option(help="The reranker to go on from.")] = RERANKER,
     told: Annotated[Path | None, typer.Option(help="An adapter that stage one has made.")] = None,
     epochs: Annotated[int, typer.Option(min=0, help="0: only what goes with the adapter.")] = 3,
+    resume: Resume = False,
     home: Home = DEFAULT_HOME,
     as_json: Json = False,
 ) -> None:
@@ -214,7 +193,10 @@ def inspector(
         held = [*shops_below(shops), *demo_shops(DEMO)]
         lessons = Lessons.read(findings, held, REPLIES, ordinary)
         if epochs:
-            train_reader(out, lessons, trained, start, told=told, epochs=epochs, log=log.info)
+            train_reader(
+                out, lessons, trained, start,
+                told=told, epochs=epochs, resume=resume, log=log.info,
+            )  # fmt: skip
         show(fit_beside(out, lessons, trained, settings.engines, log.info), as_json)
 
 
@@ -224,6 +206,6 @@ def _public_data(settings: Settings) -> Path:
     return settings.data
 
 
-def _embedded_encoder(settings: Settings) -> Encoder:
+def embedded_encoder(settings: Settings) -> Encoder:
     """The one whose words the reader reads, whatever the settings say."""
     return load_encoder(None, settings.engines, settings.knowledge.threads)

@@ -6,11 +6,11 @@ stands. BERT cross-encoders: Nogueira and Cho, "Passage re-ranking with BERT", a
 
 from __future__ import annotations
 
-import math
 import random
-import time
-from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+import shutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from finetune.errors import DataError
+from finetune.fit import Plan, fit, training_folder
 from finetune.lora import save_headed
 from finetune.reranker_data import (
     Material,
@@ -36,6 +37,7 @@ from knowledge.encoder import Encoder
 from knowledge.hanzi import simplified
 from knowledge.minilm import (
     ENCODER_ADAPTER,
+    HEADS,
     backbone,
     extended_tokenizer,
     minilm_folder,
@@ -43,10 +45,21 @@ from knowledge.minilm import (
 from knowledge.reading_net import ReadingNet
 
 _SEED = 20261125
+_WARMUP_STEPS = 100
 _SMOOTHING = 0.03
 _SPAN_WEIGHT = 0.25
 _CHINESE_SHARE = 0.08
 _PAD_TO = 16  # few shapes: oneDNN compiles its kernels anew for each
+
+
+@dataclass(frozen=True)
+class ReaderRecipe:
+    """Passes over the pairs, rows of a batch, the rate of adapter and heads."""
+
+    epochs: int = 1
+    batch: int = 48
+    rate: float = 5e-4
+    seed: int = _SEED
 
 
 def network(base: Any, adapter: Path | None, rank: int = 96) -> ReadingNet:
@@ -98,7 +111,7 @@ def inputs_of(tokenizer: Tokenizer, pairs: Sequence[Pair]) -> tuple[dict[str, Te
 
 def loss_of(
     net: ReadingNet, inputs: dict[str, Tensor], pairs: Sequence[Pair], places: Tensor
-) -> Tensor:
+) -> dict[str, Tensor]:
     """Cross-entropy of the relevance and of the places."""
     device = next(net.parameters()).device
     inputs, places = {name: t.to(device) for name, t in inputs.items()}, places.to(device)
@@ -106,14 +119,15 @@ def loss_of(
         relevance, start, end = net(**inputs)
     labels = torch.tensor([float(p.label) for p in pairs], device=device)
     labels = labels * (1 - 2 * _SMOOTHING) + _SMOOTHING
-    loss = functional.binary_cross_entropy_with_logits(relevance.float(), labels)
+    losses = {"relevance": functional.binary_cross_entropy_with_logits(relevance.float(), labels)}
     allowed = (inputs["token_type_ids"] == 1) & (inputs["attention_mask"] == 1)
     allowed[:, 0] = True
     if (places != -100).any():
-        for logits, place in zip((start, end), places.unbind(1), strict=True):
+        ends = zip(("start", "end"), (start, end), places.unbind(1), strict=True)
+        for name, logits, place in ends:
             masked = logits.float().masked_fill(~allowed, -1e4)
-            loss = loss + _SPAN_WEIGHT * functional.cross_entropy(masked, place)
-    return loss
+            losses[name] = _SPAN_WEIGHT * functional.cross_entropy(masked, place)
+    return losses
 
 
 def pair_tokenizer(tokenizer: Tokenizer) -> Tokenizer:
@@ -123,46 +137,73 @@ def pair_tokenizer(tokenizer: Tokenizer) -> Tokenizer:
     return tokenizer
 
 
+class ReaderObjective:
+    """The losses of a step over pairs, which are drawn anew for each epoch."""
+
+    def __init__(
+        self,
+        net: ReadingNet,
+        tokenizer: Tokenizer,
+        make_pairs: Callable[[random.Random], Sequence[Pair]],
+        recipe: ReaderRecipe,
+    ) -> None:
+        self.net, self.tokenizer, self.recipe = net, pair_tokenizer(tokenizer), recipe
+        self._make_pairs = make_pairs
+        self._batches = lru_cache(maxsize=1)(self._drawn)
+        self.per_epoch = len(self._batches(0))
+        net.train()
+
+    def groups(self) -> list[dict[str, Any]]:
+        """See Objective."""
+        parameters = [p for p in self.net.parameters() if p.requires_grad]
+        return [{"params": parameters, "lr": self.recipe.rate, "weight_decay": 0.01}]
+
+    def losses(self, step: int) -> Mapping[str, Tensor]:
+        """See Objective."""
+        epoch, place = divmod(step, self.per_epoch)
+        batches = self._batches(epoch)
+        batch = batches[place % len(batches)]
+        inputs, places = inputs_of(self.tokenizer, batch)
+        return loss_of(self.net, inputs, batch, places)
+
+    def _drawn(self, epoch: int) -> list[list[Pair]]:
+        rng = random.Random(f"{self.recipe.seed} {epoch}")
+        return _batches(self._make_pairs(rng), self.recipe.batch, rng)
+
+    def after(self, step: int) -> bool:
+        """See Objective."""
+        return True
+
+    def state(self) -> dict[str, Any]:
+        """See Objective."""
+        return {}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """See Objective."""
+
+
 def train(
     net: ReadingNet,
     tokenizer: Tokenizer,
     make_pairs: Callable[[random.Random], Sequence[Pair]],
     out: Path,
+    recipe: ReaderRecipe,
     *,
-    epochs: int,
-    batch_size: int = 48,
-    learning_rate: float = 5e-4,
-    seed: int = _SEED,
-    log: Callable[[str], object] = print,
+    resume: bool = False,
 ) -> None:
-    """Fit on make_pairs (drawn anew each epoch) and save to out after each epoch."""
-    torch.manual_seed(seed)
-    rng = random.Random(seed)
-    pair_tokenizer(tokenizer)
-    parameters = [p for p in net.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=0.01)
-    pairs = make_pairs(rng)
-    steps = epochs * math.ceil(len(pairs) / batch_size)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda s: min((s + 1) / 100, 0.5 * (1 + math.cos(math.pi * min(1.0, s / steps))))
-    )
-    step, running, started = 0, 0.0, time.monotonic()
-    net.train()
-    for epoch in range(epochs):
-        pairs = pairs if epoch == 0 else make_pairs(rng)
-        for batch in _batches(pairs, batch_size, rng):
-            inputs, places = inputs_of(tokenizer, batch)
-            loss = loss_of(net, inputs, batch, places)
-            loss.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-            optimizer.step()
-            schedule.step()
-            optimizer.zero_grad()
-            step, running = step + 1, 0.98 * running + 0.02 * loss.item()
-            if step % 20 == 0:
-                mean = running / (1 - 0.98**step)
-                log(f"step {step}/{steps} loss {mean:.4f} {time.monotonic() - started:.0f}s")
-        save_headed(net, out)
+    """Fit on make_pairs and save to out; a run that was cut off goes on with `resume`, and one that
+    was finished is left as it is."""
+    if resume and (out / HEADS).is_file():
+        net.load_heads(out)
+        return
+    torch.manual_seed(recipe.seed)
+    objective = ReaderObjective(net, tokenizer, make_pairs, recipe)
+    steps = recipe.epochs * objective.per_epoch
+    plan = Plan(steps, warmup=min(0.1, _WARMUP_STEPS / steps), seed=recipe.seed)
+    run = {"recipe": asdict(recipe), "pairs": objective.per_epoch}
+    fit(objective, plan, training_folder(out), run, resume=resume)
+    save_headed(net, out)
+    shutil.rmtree(training_folder(out))
 
 
 @torch.inference_mode()
@@ -233,6 +274,7 @@ def train_reranker(
     start: Path | None = None,
     epochs: int = 2,
     most: int | None = None,
+    resume: bool = False,
     log: Callable[[str], object] = print,
 ) -> dict[str, float]:
     """Public pairs (or an earlier adapter, `start`), then shops full of near misses, at most
@@ -250,9 +292,8 @@ def train_reranker(
             raise DataError("set FRONTDESK_DATA to the public sets, or give --start an adapter")
         start = out / "public"
         log("stage 1: public question-answer pairs")
-        train(
-            network(base(), None), tokenizer, partial(public_pairs, data), start, epochs=1, log=log
-        )
+        pairs_of = partial(public_pairs, data)
+        train(network(base(), None), tokenizer, pairs_of, start, ReaderRecipe(), resume=resume)
     log("stage 2: shops")
 
     def pairs(rng: random.Random) -> list[Pair]:
@@ -262,6 +303,6 @@ def train_reranker(
         return rng.sample(drawn, min(most or len(drawn), len(drawn)))
 
     net = network(base(), start)
-    train(net, tokenizer, pairs, out, epochs=epochs, log=log)
+    train(net, tokenizer, pairs, out, ReaderRecipe(epochs), resume=resume)
     unseen = [p for s in material.unseen for p in shop_pairs(s, encoder, negatives=6)]
     return scores(net, tokenizer, unseen)

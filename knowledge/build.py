@@ -12,7 +12,7 @@ from knowledge.inspection.inspector import Inspector, TrainedInspector
 from knowledge.language import Detector
 from knowledge.load import Loader
 from knowledge.refresh import Refresher, Replay
-from knowledge.rerank import Calibration, CrossEncoderReranker
+from knowledge.rerank import CALIBRATION, Calibration, CrossEncoderReranker
 from knowledge.retrieve import KnowledgeBase
 from knowledge.settings import KnowledgeSettings
 from knowledge.types import Progress
@@ -26,7 +26,7 @@ def open_knowledge(home: Path, engines: Path, settings: KnowledgeSettings) -> Kn
     folder = WEIGHTS / "reranker"
     reranker = CrossEncoderReranker(
         CrossEncoder(folder, engines, settings.threads),
-        Calibration.load(folder / "calibration.json"),
+        Calibration.load(folder / CALIBRATION),
         settings.rerank_passages,
     )
     encoder = load_encoder(settings.encoder, engines, settings.threads)
@@ -56,9 +56,11 @@ def open_refresher(
 
 
 def open_inspector(
-    encoder: Encoder, engines: Path, settings: KnowledgeSettings
+    encoder: Encoder,
+    engines: Path,
+    settings: KnowledgeSettings,
+    folder: Path = WEIGHTS / "inspector",
 ) -> TrainedInspector:
-    """The inspector that is shipped."""
-    folder = WEIGHTS / "inspector"
+    """The inspector in folder: by default the one that is shipped."""
     reader = CrossEncoder(folder, engines, settings.threads, bulk=True)
     return TrainedInspector(reader, encoder, folder, settings.most_comparisons)

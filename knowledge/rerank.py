@@ -46,6 +46,7 @@ FEATURES = (
     "numbers",
     "cjk",
 )
+CALIBRATION = "calibration.json"
 # Coverage and cosine that a question shares with a passage about something else nearby.
 _MIDDLING = 0.4
 # A relevance from which the candidates below are not read any more; keeps most turns short.
