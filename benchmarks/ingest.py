@@ -50,9 +50,9 @@ class Counting:
         self.count += len(texts)
         return self.encoder.embed(texts)
 
-    def known_share(self, text: str) -> float:
+    def known_share(self, text: str, language: str = "") -> float:
         """As the encoder does."""
-        return float(self.encoder.known_share(text))
+        return float(self.encoder.known_share(text, language))
 
 
 def ours(job: dict[str, Any], home: Path) -> dict[str, Any]:

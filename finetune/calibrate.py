@@ -79,6 +79,12 @@ def shop_knowledge(
 class Unread:
     """A reranker that leaves the order as it is."""
 
+    def fuse(
+        self, question: str, candidates: Sequence[Candidate], index: Index, known: float
+    ) -> list[Candidate]:
+        """The candidates."""
+        return list(candidates)
+
     def rerank(
         self, question: str, candidates: Sequence[Candidate], index: Index, known: float
     ) -> list[Candidate]:

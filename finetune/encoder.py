@@ -23,6 +23,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn import functional
 
+from finetune.encoder_data import SPELT
 from finetune.encoder_questions import Answered, draw_questions
 from finetune.encoder_words import AddedWords
 from finetune.fit import Plan, fit, training_folder
@@ -30,6 +31,7 @@ from finetune.lora import save_adapter
 from knowledge.hanzi import simplified
 from knowledge.minilm import (
     EMBEDDINGS,
+    LANGUAGES,
     VOCABULARY,
     add_tokens,
     backbone,
@@ -235,5 +237,6 @@ def save_encoder(model: Any, embedding: TwoPartEmbedding, tokens: list[str], out
     """Write vocabulary, vectors and adapter (float16) to out."""
     out.mkdir(parents=True, exist_ok=True)
     (out / VOCABULARY).write_text(json.dumps(tokens, ensure_ascii=False), encoding="utf-8")
+    (out / LANGUAGES).write_text(json.dumps(["en", "zh", *SPELT]), encoding="utf-8")
     save_file({"embeddings": embedding.new.detach().half().contiguous()}, out / EMBEDDINGS)
     save_adapter(model, out)

@@ -27,6 +27,7 @@ from torch.nn import functional
 
 from finetune.intent_data import Utterances
 from finetune.slips import with_slips
+from finetune.synonyms import Synonyms
 from knowledge.hanzi import simplified
 from knowledge.intent_classifier import MAX_TOKENS
 from knowledge.intent_net import SCALE, IntentNet
@@ -52,7 +53,10 @@ class Recipe:
     unsure: float = 0.3  # weight of being sure of nothing about them
     slipping: float = 0.0  # share of rows with slips of typing
     slips: float = 0.15  # of their words
+    replacing: float = 0.0  # share of rows with words replaced by synonyms
+    replaced: float = 0.2  # of their words that have any
     adversarial: float = 0.0  # L2 norm by which a row's word embeddings are moved
+    averaging: float = 0.99  # of the average of the weights, kept at each step
     held: float = 0.1
     patience: int = 3  # epochs without a better score on the held rows
     seed: int = 20261126
@@ -131,12 +135,15 @@ class IntentObjective:
         held: Utterances,
         others: Sequence[str],
         recipe: Recipe,
+        synonyms: Synonyms | None = None,
     ) -> None:
         self.router = router
+        self.synonyms = synonyms
         self.recipe = recipe
         self.held = held
         self.best, self.waited = 0.0, 0
         self.kept: list[Tensor] = []
+        self.averaged: list[Tensor] = []
         self.texts = learnt.texts
         self.targets = targets(learnt, router.labels)
         self.several = learnt.several
@@ -211,6 +218,8 @@ class IntentObjective:
 
     def _seen(self, text: str, rng: random.Random) -> str:
         recipe = self.recipe
+        if self.synonyms and rng.random() < recipe.replacing:
+            text = self.synonyms.replaced(text, recipe.replaced, rng)
         return with_slips(text, recipe.slips, rng) if rng.random() < recipe.slipping else text
 
     def _intent_loss(self, logits: Tensor, target: Tensor) -> Tensor:
@@ -228,30 +237,50 @@ class IntentObjective:
         return -logits.log_softmax(1).mean()
 
     def after(self, step: int) -> bool:
-        """At the end of an epoch keep the weights that are best on the held rows; see Objective."""
+        """Average the weights (Polyak and Juditsky, 1992), and at the end of an epoch keep the
+        average that is best on the held rows; see Objective."""
+        self._average()
         if (step + 1) % self.per_epoch:
             return True
+        learnt = self._copies()
+        self._take(self.averaged)
         score = self.router.score(self.held)
+        self._take(learnt)
         log.info("epoch %d: %.4f of the held utterances", (step + 1) // self.per_epoch, score)
         self.waited += 1
         if score >= self.best:
             self.best, self.waited = score, 0
-            self.kept = [p.detach().clone() for p in self._parameters()]
+            self.kept = [t.clone() for t in self.averaged]
         return self.waited < self.recipe.patience
+
+    def _average(self) -> None:
+        if not self.averaged:
+            self.averaged = self._copies()
+        with torch.no_grad():
+            for average, parameter in zip(self.averaged, self._parameters(), strict=True):
+                average.lerp_(parameter, 1 - self.recipe.averaging)
+
+    def _copies(self) -> list[Tensor]:
+        return [p.detach().clone() for p in self._parameters()]
+
+    def _take(self, weights: Sequence[Tensor]) -> None:
+        with torch.no_grad():
+            for parameter, weight in zip(self._parameters(), weights, strict=True):
+                parameter.copy_(weight)
 
     def keep_best(self) -> None:
         """Take the best weights."""
-        with torch.no_grad():
-            for parameter, kept in zip(self._parameters(), self.kept, strict=True):
-                parameter.copy_(kept)
+        self._take(self.kept)
 
     def state(self) -> dict[str, Any]:
         """See Objective."""
-        return {"best": self.best, "waited": self.waited, "kept": self.kept}
+        names = ("best", "waited", "kept", "averaged")
+        return {name: getattr(self, name) for name in names}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """See Objective."""
-        self.best, self.waited, self.kept = state["best"], state["waited"], state["kept"]
+        for name, value in state.items():
+            setattr(self, name, value)
 
     def _parameters(self) -> list[nn.Parameter]:
         return [p for group in self.groups() for p in group["params"]]

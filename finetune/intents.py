@@ -21,6 +21,8 @@ from finetune.intent_bands import Costs, cheapest_bands
 from finetune.intent_data import Utterances
 from finetune.intent_training import IntentObjective, Recipe, TrainableRouter, targets
 from finetune.lora import save_headed
+from finetune.rewriting import Rewriting
+from finetune.synonyms import Synonyms
 from knowledge.intent_classifier import Bands, Manifest
 
 _EVERY_OTHER = 5  # one in so many of the messages on other things is held
@@ -33,6 +35,8 @@ def train_intents(
     recipe: Recipe | None = None,
     costs: Costs | None = None,
     *,
+    synonyms: Synonyms | None = None,
+    rewriting: Rewriting | None = None,
     resume: bool = False,
 ) -> Manifest:
     """Train on utterances, and on messages about `others`, and write the classifier to out.
@@ -44,12 +48,14 @@ def train_intents(
     utterances.require_enough()
     labels = utterances.labels
     learnt, held = utterances.parted(recipe.held, recipe.seed)
+    if rewriting:  # never what is held, or its words would be learnt
+        learnt = rewriting.added_to(learnt)
     held_others = [*held.outside, *others[::_EVERY_OTHER]]
     others = [text for n, text in enumerate(others) if n % _EVERY_OTHER]
     router = TrainableRouter(labels, recipe)
-    objective = IntentObjective(router, learnt, held, others, recipe)
+    objective = IntentObjective(router, learnt, held, others, recipe, synonyms)
     plan = Plan(recipe.epochs * objective.per_epoch, seed=recipe.seed)
-    run = {"recipe": asdict(recipe), "data": utterances.digest}
+    run = {"recipe": asdict(recipe), "data": utterances.digest, "learnt": learnt.digest}
     fit(objective, plan, training_folder(out), run, resume=resume)
     objective.keep_best()
     logits, target = router.logits(held.texts), targets(held, labels).numpy()

@@ -7,7 +7,7 @@ from __future__ import annotations
 import random
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -28,7 +28,11 @@ from finetune.command_line import (
 from finetune.errors import DataError
 from knowledge.encoder import Encoder, load_encoder
 
+if TYPE_CHECKING:
+    from finetune.rewriting import Rewriter
+
 readers = typer.Typer()
+SLIPPING = 0.0
 _DEMO_WEIGHT = 3  # the demo shop's questions count this often
 FINDINGS = Path(__file__).parent / "findings"
 RERANKER = Path(__file__).parents[1] / "knowledge" / "weights" / "reranker"
@@ -43,7 +47,15 @@ def intents(
     clarification: Annotated[float, typer.Option(min=0, help="Cost of a needless question.")] = 1.0,
     hand_off: Annotated[float, typer.Option(min=0, help="Cost of a needless hand-off.")] = 3.0,
     outside: Annotated[float, typer.Option(min=0, max=1, help="Share out of scope.")] = 0.1,
+    slips: Annotated[float, typer.Option(min=0, max=1, help="Share seen with slips.")] = SLIPPING,
+    synonyms: Annotated[float, typer.Option(min=0, max=1, help="Share with synonyms.")] = 0.0,
+    adversarial: Annotated[float, typer.Option(min=0, help="Move of the embeddings.")] = 0.0,
+    rewrite: Annotated[bool, typer.Option(help="Let the language model say it anew.")] = False,
+    translate: Annotated[
+        tuple[Path, Path] | None, typer.Option(help="Models that translate there and back.")
+    ] = None,
     resume: Resume = False,
+    home: Home = DEFAULT_HOME,
     as_json: Json = False,
 ) -> None:
     """Train the router's classifier."""
@@ -51,19 +63,44 @@ def intents(
     from finetune.intent_data import Utterances, outliers
     from finetune.intent_training import Recipe
     from finetune.intents import train_intents
+    from finetune.rewriting import Rewriting
+    from finetune.synonyms import Synonyms
 
     with clear_errors():
+        settings = load_settings(home=home)
         costs = Costs(wrong_route, clarification, hand_off, outside)
+        recipe = Recipe(epochs=epochs, slipping=slips, replacing=synonyms, adversarial=adversarial)
+        utterances = Utterances.read(train_files)
+        trained = embedded_encoder(settings)
         manifest = train_intents(
             out,
-            Utterances.read(train_files),
+            utterances,
             outliers(),
-            Recipe(epochs=epochs),
+            recipe,
             costs,
+            synonyms=Synonyms.for_texts(trained, utterances.texts) if synonyms else None,
+            rewriting=Rewriting(_rewriters(settings, rewrite, translate), trained),
             resume=resume,
         )
         result = {"intents": len(manifest.labels), "temperature": manifest.temperature}
         show(result | asdict(manifest.bands), as_json)
+
+
+def _rewriters(
+    settings: Settings, by_model: bool, translate: tuple[Path, Path] | None
+) -> list[Rewriter]:
+    """The configured models that say messages in other words."""
+    from finetune.registry import resolve_base
+    from finetune.rewriters import BackTranslation, LanguageModelRewriter
+
+    found: list[Rewriter] = []
+    if by_model:
+        if not settings.model.base:
+            raise DataError("set model.base to a language model, or leave --rewrite out")
+        found.append(LanguageModelRewriter(resolve_base(settings.model.base)))
+    if translate:
+        found.append(BackTranslation(*translate))
+    return found
 
 
 @readers.command()

@@ -34,6 +34,7 @@ from knowledge.minilm import (
     ENCODER_ADAPTER,
     backbone,
     extended_tokenizer,
+    languages_of,
     minilm_folder,
     verify_minilm,
 )
@@ -57,8 +58,9 @@ class Encoder(Protocol):
         """float32 (len(texts), dimensions), rows L2-normalised."""
         ...
 
-    def known_share(self, text: str) -> float:
-        """Share of the text's tokens that the encoder reads and has a vector for, 0 to 1."""
+    def known_share(self, text: str, language: str = "") -> float:
+        """Share of the text's tokens that the encoder reads and has a vector for, 0 to 1; 0 in a
+        language that it was not taught."""
         ...
 
 
@@ -87,6 +89,7 @@ class MiniLM:
         self._tokenizer = extended_tokenizer(folder, adapter)
         self._tokenizer.enable_truncation(MAX_TOKENS)
         self._tokenizer.enable_padding()
+        self._languages = languages_of(adapter) if adapter else frozenset()
         self._unknown = self._tokenizer.token_to_id("[UNK]") or 0
         self._run = _engine(folder, adapter, engines / f"{self.name}.onnx", threads, bulk)
 
@@ -101,9 +104,11 @@ class MiniLM:
         )
         return np.stack(rows)
 
-    def known_share(self, text: str) -> float:
+    def known_share(self, text: str, language: str = "") -> float:
         """Share of tokens that are read and are not [UNK], 0 to 1: low for a script that it was not
         taught, and for a text of which it sees but the beginning."""
+        if language and self._languages and language not in self._languages:
+            return 0.0
         encoding = self._tokenizer.encode(simplified(text), add_special_tokens=False)
         known = len(encoding.ids) - encoding.ids.count(self._unknown)
         whole = len(encoding.ids) + sum(len(rest.ids) for rest in encoding.overflowing)

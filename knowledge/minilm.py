@@ -19,6 +19,7 @@ MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9d
 ADAPTER = "adapter_model.safetensors"
 HEADS = "heads.safetensors"
 VOCABULARY = "vocabulary.json"
+LANGUAGES = "languages.json"
 EMBEDDINGS = "embeddings.safetensors"
 ENCODER_ADAPTER = Path(__file__).parent / "weights" / "encoder"
 
@@ -57,6 +58,14 @@ def extended_tokenizer(folder: Path, words: Path | None) -> Tokenizer:
     if words:
         add_tokens(tokenizer, json.loads((words / VOCABULARY).read_text(encoding="utf-8")))
     return tokenizer
+
+
+def languages_of(adapter: Path) -> frozenset[str]:
+    """The languages that an encoder's adapter was taught; none where it does not say."""
+    file = adapter / LANGUAGES
+    return (
+        frozenset(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else frozenset()
+    )
 
 
 def add_tokens(tokenizer: Tokenizer, tokens: list[str]) -> None:

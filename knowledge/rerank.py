@@ -86,7 +86,14 @@ class Reader(Protocol):
 
 
 class Reranker(Protocol):
-    """Orders candidates by how likely they answer."""
+    """Orders candidates by how likely they answer; `known` is the share of the question that the
+    encoder reads and knows."""
+
+    def fuse(
+        self, question: str, candidates: Sequence[Candidate], index: Index, known: float
+    ) -> list[Candidate]:
+        """By what is known of them unread, best first."""
+        ...
 
     def rerank(
         self, question: str, candidates: Sequence[Candidate], index: Index, known: float
@@ -142,13 +149,23 @@ class CrossEncoderReranker:
         self.calibration = calibration
         self.passages = passages
 
+    def fuse(
+        self, question: str, candidates: Sequence[Candidate], index: Index, known: float
+    ) -> list[Candidate]:
+        """By the weights that were fitted for the order."""
+        rows = cheap_features(question, frozenset(content_words(question)), candidates, index)
+        kind = model_for(known)
+        weights = [self.calibration.relevance(kind, row) for row in rows]
+        weighed = (replace(c, score=w) for c, w in zip(candidates, weights, strict=True))
+        return sorted(weighed, key=lambda c: -c.score)
+
     def rerank(
         self, question: str, candidates: Sequence[Candidate], index: Index, known: float
     ) -> list[Candidate]:
         """Weigh, read, sort; candidates that were not read follow in the order of the prior."""
         asked = frozenset(content_words(question))
         rows = cheap_features(question, asked, candidates, index)
-        kind = "prior" if known >= MIN_KNOWN_SHARE else "lexical"
+        kind = model_for(known)
         weights = [self.calibration.relevance(kind, row) for row in rows]
         order = sorted(range(len(rows)), key=lambda n: -weights[n])
         first = order[: self.passages]
@@ -187,6 +204,11 @@ class CrossEncoderReranker:
             if relevance >= SURE:
                 break
         return judged
+
+
+def model_for(known: float) -> str:
+    """Which of MODELS weighs candidates that were not read."""
+    return "prior" if known >= MIN_KNOWN_SHARE else "lexical"
 
 
 def cheap_features(

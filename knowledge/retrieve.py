@@ -1,14 +1,10 @@
-"""Hybrid retrieval: dense and BM25 rankings, fused by reciprocal rank.
-
-Reciprocal-rank fusion: Cormack, Clarke and Büttcher, SIGIR 2009. The dense ranking counts by the
-share of the question that the encoder knows, so a Chinese question is not led by an English model.
-"""
+"""Hybrid retrieval: what is near by meaning and what BM25 finds, put in a learnt order."""
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import date
 from functools import cached_property
 from pathlib import Path
@@ -125,16 +121,6 @@ def _contradictions(store: Store) -> dict[str, list[Contradiction]]:
         found.setdefault(one, []).append(Contradiction(quote, chunks[1], other_quote))
         found.setdefault(other, []).append(Contradiction(other_quote, chunks[0], quote))
     return found
-
-
-def fuse(rankings: Sequence[tuple[float, Ranking]], constant: int) -> Ranking:
-    """Weighted reciprocal-rank fusion; scores are divided by the best possible, so 0 to 1."""
-    scores: dict[int, float] = {}
-    for weight, ranking in rankings:
-        for rank, (row, _) in enumerate(ranking, start=1):
-            scores[row] = scores.get(row, 0.0) + weight / (constant + rank)
-    best = sum(weight for weight, _ in rankings) / (constant + 1) or 1.0
-    return sorted(((r, s / best) for r, s in scores.items()), key=lambda hit: -hit[1])
 
 
 class KnowledgeBase:
@@ -263,13 +249,6 @@ class KnowledgeBase:
         count = max(self.settings.candidates, k)
         dense = index.dense(scopes, vector, count, today) if mode != "bm25" else []
         bm25 = index.bm25(scopes, query, count, today) if mode != "dense" else []
-        known = self.encoder.known_share(query)
-        ranking = {
-            "dense": dense,
-            "bm25": bm25,
-        }.get(mode) or fuse(
-            [(max(0.0, 2 * known - 1), dense), (1.0, bm25)], self.settings.fusion_constant
-        )
         scores = dict(bm25)
         most = max(scores.values(), default=1.0)
         found = [
@@ -280,8 +259,10 @@ class KnowledgeBase:
                 bm25=scores.get(row, 0.0) / most,
                 chunk=index.store.chunks[row],
             )
-            for row, score in ranking
+            for row, score in dict([*dense, *bm25]).items()
         ]
-        if mode != "reranked":
+        if mode in ("dense", "bm25"):
             return found
-        return self.reranker.rerank(query, found, index, known)
+        known = self.encoder.known_share(query, language)
+        put_in_order = self.reranker.fuse if mode == "fused" else self.reranker.rerank
+        return put_in_order(query, found, index, known)

@@ -18,9 +18,6 @@ class KnowledgeSettings(BaseModel):
     max_chunk_words: int = Field(90, ge=20, description="Words in a chunk (CJK: 1.6 characters).")
     overlap_sentences: int = Field(1, ge=0, description="Sentences repeated in the next chunk.")
     candidates: int = Field(40, ge=5, description="Chunks each retriever hands to fusion.")
-    fusion_constant: int = Field(
-        60, ge=1, description="k in 1/(k + rank); 60 after Cormack et al., SIGIR 2009."
-    )
     rerank_passages: int = Field(3, ge=1, description="Passages that the reranker reads.")
     most_comparisons: int = Field(
         400, ge=0, description="Pairs of passages, and of documents, compared in a refresh."

@@ -36,7 +36,7 @@ class WordLengthEncoder:
             row[0] += 0.01
         return rows / np.linalg.norm(rows, axis=1, keepdims=True) if len(texts) else rows
 
-    def known_share(self, text: str) -> float:
+    def known_share(self, text: str, language: str = "") -> float:
         return float(text.isascii())
 
 

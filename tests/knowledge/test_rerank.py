@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -113,6 +114,18 @@ def test_an_unknown_script_is_weighed_by_words_and_never_read() -> None:
     assert [c.row for c in ranked] == [0, 1, 2]
 
 
+def test_fusing_weighs_without_reading() -> None:
+    cosine = tuple(float(name == "cosine") for name in FEATURES)
+    weights = {"prior": cosine, "read": cosine, "lexical": tuple(-w for w in cosine)}
+    near = [replace(c, cosine=0.2 * n) for n, c in enumerate(candidates(3))]
+    ranker = CrossEncoderReranker(ScriptedReader({}), Calibration(weights), 3)
+    fused = ranker.fuse("q", near, OneScope(3), 1.0)
+    assert [c.row for c in fused] == [2, 1, 0]
+    assert fused[0].score > fused[1].score
+    unknown = ranker.fuse("q", near, OneScope(3), 0.1)
+    assert [c.row for c in unknown] == [0, 1, 2]
+
+
 def test_a_lead_is_counted_over_other_documents() -> None:
     assert leads([0.9, 0.8, 0.5], ["a", "a", "b"]) == pytest.approx([0.4, 0.3, -0.4])
     assert leads([0.9, 0.3], ["a", "a"]) == pytest.approx([0.5, -0.1])  # over a middling one
@@ -167,6 +180,19 @@ def test_the_shipped_reader_points_at_an_english_answer(engines: Path) -> None:
     question, right, _ = LISBON
     (reading,) = CrossEncoder(WEIGHTS / "reranker", engines).read(question, [right])
     assert "21 days" in right[slice(*reading.span)]
+
+
+def test_of_a_language_that_it_was_not_taught_the_encoder_knows_nothing(encoder: Encoder) -> None:
+    assert encoder.known_share("wo ist mein Paket", "de") == 1.0
+    assert encoder.known_share("gdzie jest moja paczka", "pl") == 0.0
+    assert encoder.known_share("where is my parcel") == 1.0
+    assert encoder.known_share("parcel " * 512) == pytest.approx(0.5)
+
+
+def test_traditional_characters_are_read_as_simplified_ones(encoder: Encoder) -> None:
+    traditional, plain = encoder.embed(["我的訂單什麼時候會到", "我的订单什么时候会到"])
+    assert traditional @ plain == pytest.approx(1, abs=1e-5)
+    assert encoder.known_share("我的訂單什麼時候會到") == 1.0
 
 
 def test_the_shipped_encoder_reads_chinese(encoder: Encoder) -> None:

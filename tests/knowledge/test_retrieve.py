@@ -23,6 +23,9 @@ from tests.knowledge.fakes import WordInspector
 
 
 class Unread:
+    def fuse(self, question: str, candidates: Any, index: Any, known: float) -> Any:
+        return list(candidates)
+
     def rerank(self, question: str, candidates: Any, index: Any, known: float) -> Any:
         return list(candidates)
 
