@@ -28,6 +28,13 @@ _CLAUSE = re.compile(
 )
 _REACH = 4  # messages of the customer to look back at
 _NAME_REACH = 6  # messages of both to look back at for what is talked about
+# What stands for a thing named before, where it comes early: later it may stand for a word between.
+_STANDS_FOR = re.compile(
+    r"\b(?:it|its|they|them|their|this|these|those)\b|^\W*\w+ that\b|它|这个|那个|这种|那种|这款|那款|这里|那里",
+    re.I,
+)
+_PART_OF = re.compile(r"\bthe\b", re.IGNORECASE)  # "is the view nice?", of the hotel
+_EARLY, _EARLY_CJK = 30, 10  # characters
 
 Names = Callable[[str], Sequence[Mention]]  # the documents that a text names
 
@@ -53,7 +60,8 @@ def resolve(text: str, history: Sequence[Message], names: Names = no_names) -> s
     gets what was named last by either side.
     """
     question = _with_question(text, history)
-    return " ".join([*_talked_about(question, history, names), question])
+    named = () if names(question) else _talked_about(text, history, names)
+    return " ".join([*named, question])
 
 
 def _with_question(text: str, history: Sequence[Message]) -> str:
@@ -67,16 +75,17 @@ def _with_question(text: str, history: Sequence[Message]) -> str:
 
 
 def _talked_about(text: str, history: Sequence[Message], names: Names) -> list[str]:
-    """The titles last named, unless text names one.
+    """The titles last named, where text leans on them.
 
-    A title that heads one document is as often its subject, "Returns", as a name: it counts only
-    where text points at something.
+    A title is as often a subject, "Returns", as a name: where text only speaks of a part ("the
+    view"), it counts if it is a name.
     """
-    points = bool(_POINTING.search(text))
-    if not history or names(text):
+    opening = text[: _EARLY_CJK if is_cjk(text) else _EARLY]
+    stands_for = bool(_STANDS_FOR.search(opening))
+    if not (stands_for or _PART_OF.search(opening) or is_follow_up(text)):
         return []
     for message in reversed(history[-_NAME_REACH:]):
-        named = [m.title for m in names(message.text) if points or m.documents > 1]
+        named = [m.title for m in names(message.text) if stands_for or m.is_name]
         if named:
             return named
     return []

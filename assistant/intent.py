@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -38,9 +39,15 @@ class Router:
         if advice == "out_of_scope" and _SKILL_OF.get(ranked[0][0]) != "person":
             return Intent(OUT_OF_SCOPE, round(1 - best, 4), tuple(ranked[:-1]))
         sure = advice == "route"
-        either = not sure and sum(p for _, p in ranked[:2]) >= manifest.bands.sure
-        names = tuple(name for name, _ in ranked[:2]) if either else ()
-        return Intent(*ranked[0], tuple(ranked[1:]), is_sure=sure, either=names)
+        either = () if sure else self._either(ranked[:2])
+        return Intent(*ranked[0], tuple(ranked[1:]), is_sure=sure, either=either)
+
+    def _either(self, ranked: Sequence[tuple[str, float]]) -> tuple[str, ...]:
+        """The two, where it is likely one of them and both are questions for the knowledge base:
+        who may want a person is not asked first. Several intents at once are no either-or."""
+        manifest, names = self.classifier.manifest, tuple(name for name, _ in ranked)
+        likely = sum(probability for _, probability in ranked) >= manifest.bands.sure
+        return names if likely and not manifest.several and not _SKILL_OF.keys() & names else ()
 
     def skill(self, intent: Intent) -> Skill:
         """The skill that serves intent; where it is unsure, the knowledge base is asked."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 from assistant.followup import resolve
@@ -50,11 +51,11 @@ def judge_modes(
     show: Progress,
 ) -> dict[Mode, list[Judgement]]:
     """The judgements of each mode over the corpus, published in a temporary home."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         home, engines = Path(folder), settings.engines
         refresher = open_refresher(home, engines, settings.knowledge, show, inspector=Uninspected())
         refresher.refresh([corpus])
-        knowledge = open_knowledge(home, engines, settings.knowledge)
+        knowledge = stack.enter_context(closing(open_knowledge(home, engines, settings.knowledge)))
 
         def find(query: JudgedQuery, mode: Mode) -> list[Passage]:
             history = [
@@ -72,5 +73,4 @@ def judge_modes(
                 queries,
                 lambda done, total, mode=mode: show(f"queries, {mode}", done, total),  # type: ignore[misc]
             )
-        knowledge.close()
         return found

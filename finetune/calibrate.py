@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
+from finetune.errors import DataError
 from finetune.reranker_data import Shop, ShopQuestion, answers, require_both_kinds
 from knowledge.cross_encoder import CrossEncoder
 from knowledge.encoder import Encoder
@@ -37,6 +38,7 @@ from knowledge.rerank import (
     Reader,
     cheap_features,
     reading_text,
+    what_is_asked,
     with_reader,
 )
 from knowledge.retrieve import Index, KnowledgeBase
@@ -116,7 +118,9 @@ def read_rows(
         for name, question, found, rows in _found(shop, knowledge):
             order = np.argsort(-(np.array(rows) @ np.array(prior)))[: settings.rerank_passages]
             texts = [reading_text(found[n].chunk) for n in order]
-            for n, reading in zip(order, reader.read(question.text, texts), strict=True):
+            for n, reading in zip(
+                order, reader.read(what_is_asked(question.text), texts), strict=True
+            ):
                 right = answers(found[n].chunk, question)
                 row = with_reader(rows[n], reading)
                 judged.append(JudgedRow(name, bool(question.relevant), row, right))
@@ -245,6 +249,8 @@ def evaluate_reranker(
     """What each threshold gives on shops, by the reranker in folder as it is calibrated."""
     require_both_kinds(shops)
     reader = CrossEncoder(folder, engines, settings.threads)
+    if not (folder / CALIBRATION).is_file():
+        raise DataError(f"{folder} is not calibrated; run `python -m finetune calibrate-reranker`")
     weights = Calibration.load(folder / CALIBRATION).weights
     rows = [r for s in shops for r in read_rows(s, encoder, reader, weights["prior"], settings)]
     return outcomes(rows, weights["read"])

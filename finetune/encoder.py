@@ -26,7 +26,7 @@ from torch.nn import functional
 from finetune.encoder_data import SPELT
 from finetune.encoder_questions import Answered, draw_questions
 from finetune.encoder_words import AddedWords
-from finetune.fit import Plan, fit, training_folder
+from finetune.fit import Plan, finish, fit, rows_digest, training_folder, weights_digest
 from finetune.lora import save_adapter
 from knowledge.hanzi import simplified
 from knowledge.minilm import (
@@ -228,9 +228,15 @@ def train_encoder(
     torch.manual_seed(recipe.seed)
     objective = EncoderObjective(words, lessons, recipe, start)
     plan = Plan(recipe.steps, seed=recipe.seed)
-    run = {"recipe": asdict(recipe), "start": str(start), "pairs": len(lessons.pairs)}
+    run = {
+        "recipe": asdict(recipe),
+        "words": rows_digest(words.tokens),
+        "start": weights_digest(objective.model),
+        "lessons": rows_digest(lessons),
+    }
     fit(objective, plan, training_folder(out), run, resume=resume)
     save_encoder(objective.model, objective.embedding, words.tokens, out)
+    finish(out)
 
 
 def save_encoder(model: Any, embedding: TwoPartEmbedding, tokens: list[str], out: Path) -> None:

@@ -81,9 +81,10 @@ def grounded_questions(path: Path, rng: random.Random) -> list[Answered]:
 
 def _around(row: dict[str, Any]) -> str:
     """The heading of the right passage, and as much text as is read where the answer begins."""
-    heading, _, text = row["passages"][row["passage"]].partition("\n")
-    start = (row.get("span") or (0, 0))[0] - len(heading) - 1
-    return f"{heading}\n{text[max(0, start - _BEFORE) :][: _BEFORE + _AFTER]}"
+    passage: str = row["passages"][row["passage"]]
+    heading = passage[: passage.find("\n") + 1]
+    start = max(0, (row.get("span") or (0, 0))[0] - len(heading) - _BEFORE)
+    return heading + passage[len(heading) :][start : start + _BEFORE + _AFTER]
 
 
 def draw_questions(answered: Sequence[Answered], count: int, rng: random.Random) -> list[Answered]:

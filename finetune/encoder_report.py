@@ -50,9 +50,10 @@ def read_pairs(path: Path) -> list[tuple[str, str]]:
 
 def translation_scores(encoder: Encoder, pairs: Sequence[tuple[str, str]]) -> dict[str, float]:
     """Share of foreign sentences whose nearest English one is their translation, and the other way
-    round, among evenly spread pairs."""
-    step = max(1, len(pairs) // _MOST_PAIRS)
-    drawn = pairs[::step][:_MOST_PAIRS]
+    round, among evenly spread pairs. Raises DataError when there is none."""
+    if not pairs:
+        raise DataError("there are no pairs to find translations in")
+    drawn = pairs[:: -(-len(pairs) // _MOST_PAIRS)]
     foreign, english = (encoder.embed([p[side] for p in drawn]) for side in (0, 1))
     cosines, own = foreign @ english.T, np.arange(len(drawn))
     return {

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 
 from finetune.vocabulary import frequent_tokens, starting_vectors, translation_table
+from knowledge.hanzi import simplified
 from knowledge.minilm import (
     EMBEDDINGS,
     VOCABULARY,
@@ -34,13 +35,15 @@ def added_words(texts: Iterable[str], pairs: Sequence[tuple[str, str]], count: i
     """Frequent tokens of texts, their vectors drawn from pairs (foreign, English)."""
     tokenizer = extended_tokenizer(minilm_folder(), None)
     first_new = tokenizer.get_vocab_size()
-    tokens = frequent_tokens(texts, tokenizer.get_vocab(), count)
+    tokens = frequent_tokens(map(simplified, texts), tokenizer.get_vocab(), count)
     add_tokens(tokenizer, tokens)
 
     def ids(side: int) -> list[list[int]]:
         return [
             e.ids
-            for e in tokenizer.encode_batch([p[side] for p in pairs], add_special_tokens=False)
+            for e in tokenizer.encode_batch(
+                [simplified(p[side]) for p in pairs], add_special_tokens=False
+            )
         ]
 
     foreign = [[i for i in row if i >= first_new] for row in ids(0)]

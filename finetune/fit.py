@@ -6,6 +6,7 @@ checkpoint ends with the weights it would have had.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import math
@@ -24,7 +25,7 @@ from tqdm import tqdm
 from finetune.errors import RecipeError
 from finetune.registry import replace_file
 
-_RUN, _STATE, _BOARD = "run.json", "state.pt", "tensorboard"
+_BEGUN, _RUN, _STATE, _BOARD = "begun", "run.json", "state.pt", "tensorboard"
 _SHOWN_EVERY = 10
 _CLIP = 1.0  # L2 norm that gradients are clipped to
 
@@ -107,6 +108,40 @@ def fit(
 def training_folder(out: Path) -> Path:
     """Where a run that will write to out keeps its checkpoints and TensorBoard logs."""
     return out.with_name(f"{out.name}.training")
+
+
+def begin(out: Path) -> None:
+    """Mark what stands in out as not the result of this run, which may be cut off before its fit
+    begins."""
+    folder = training_folder(out)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    (folder / _BEGUN).touch()
+
+
+def is_finished(out: Path, product: str) -> bool:
+    """Whether out holds the product of a run that went to its end."""
+    marks = (training_folder(out) / name for name in (_BEGUN, _RUN))
+    return (out / product).is_file() and not any(mark.exists() for mark in marks)
+
+
+def finish(out: Path) -> None:
+    """Forget the checkpoint, when the result has been written to out; the logs stay."""
+    for name in (_STATE, _BEGUN, _RUN):
+        (training_folder(out) / name).unlink(missing_ok=True)
+
+
+def weights_digest(module: torch.nn.Module) -> str:
+    """Equal digests have equal weights."""
+    digest = hashlib.sha256()
+    for weights in module.state_dict().values():
+        digest.update(weights.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def rows_digest(rows: object) -> str:
+    """Equal digests have equal rows, of what is written out in full by repr."""
+    return hashlib.sha256(repr(rows).encode()).hexdigest()
 
 
 def open_run(folder: Path, run: Mapping[str, Any], resume: bool) -> None:

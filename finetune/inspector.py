@@ -14,7 +14,10 @@ from datetime import date
 from functools import partial
 from pathlib import Path
 
+import torch
+
 from finetune.errors import DataError
+from finetune.fit import begin
 from finetune.inspector_data import (
     Case,
     contradiction_pairs,
@@ -25,7 +28,7 @@ from finetune.inspector_data import (
     reply_pairs,
 )
 from finetune.ordinary import Ordinary
-from finetune.reranker import ReaderRecipe, network, train
+from finetune.reranker import SEED, ReaderRecipe, network, train
 from finetune.reranker_data import Pair, Shop, read_records, shop_chunks
 from knowledge.encoder import Encoder
 from knowledge.inspection.expiry import expiry_asked
@@ -123,10 +126,13 @@ def train_reader(
     log: Log = print,
 ) -> None:
     """Both stages; `told` is the adapter of an earlier first stage."""
+    torch.manual_seed(SEED)
     tokenizer = extended_tokenizer(minilm_folder(), ENCODER_ADAPTER)
     base = partial(backbone, minilm_folder(), ENCODER_ADAPTER)
     if told is None:
         told = out / "told"
+        for folder in () if resume else (told, out):
+            begin(folder)
         log("stage 1: statements and passages")
         pairs = partial(told_pairs, lessons, encoder)
         net = network(base(), start)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import random
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
@@ -53,11 +52,6 @@ class Utterances:
                     texts.append(text)
                     intents.append(labels)
         return cls(tuple(texts), tuple(intents), tuple(outside))
-
-    @property
-    def digest(self) -> str:
-        """Equal digests have equal utterances."""
-        return hashlib.sha256(repr((self.texts, self.intents, self.outside)).encode()).hexdigest()
 
     def require_enough(self) -> None:
         """Raise DataError when an intent has too few utterances to be learnt and checked."""

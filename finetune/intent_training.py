@@ -43,6 +43,7 @@ class Recipe:
     """Sizes, rates and weights of the losses."""
 
     epochs: int = 10
+    least_steps: int = 400  # however few the rows: then there are more passes
     batch: int = 64
     rank: int = 32
     adapter_rate: float = 3e-4
@@ -58,7 +59,7 @@ class Recipe:
     adversarial: float = 0.0  # L2 norm by which a row's word embeddings are moved
     averaging: float = 0.99  # of the average of the weights, kept at each step
     held: float = 0.1
-    patience: int = 3  # epochs without a better score on the held rows
+    patience: int = 3  # looks at the held rows, one an epoch, without a better score
     seed: int = 20261126
 
 
@@ -154,6 +155,8 @@ class IntentObjective:
         self.weights = balance(self.targets)
         self._batches = lru_cache(maxsize=1)(self._shuffled)
         self.per_epoch = math.ceil(len(self.texts) / recipe.batch)
+        self.steps = max(recipe.epochs * self.per_epoch, recipe.least_steps)
+        self._score_every = max(1, self.steps // recipe.epochs)
         self._begin()
 
     def _begin(self) -> None:
@@ -237,28 +240,30 @@ class IntentObjective:
         return -logits.log_softmax(1).mean()
 
     def after(self, step: int) -> bool:
-        """Average the weights (Polyak and Juditsky, 1992), and at the end of an epoch keep the
-        average that is best on the held rows; see Objective."""
-        self._average()
-        if (step + 1) % self.per_epoch:
+        """Average the weights, and now and then keep the average that is best on the held rows; see
+        Objective."""
+        self._average(step)
+        if (step + 1) % self._score_every:
             return True
         learnt = self._copies()
         self._take(self.averaged)
         score = self.router.score(self.held)
         self._take(learnt)
-        log.info("epoch %d: %.4f of the held utterances", (step + 1) // self.per_epoch, score)
+        log.info("step %d: %.4f of the held utterances", step + 1, score)
         self.waited += 1
         if score >= self.best:
             self.best, self.waited = score, 0
             self.kept = [t.clone() for t in self.averaged]
         return self.waited < self.recipe.patience
 
-    def _average(self) -> None:
+    def _average(self, step: int) -> None:
+        """An exponential moving average, of short memory while there is little to average."""
+        decay = min(self.recipe.averaging, (1 + step) / (10 + step))
         if not self.averaged:
             self.averaged = self._copies()
         with torch.no_grad():
             for average, parameter in zip(self.averaged, self._parameters(), strict=True):
-                average.lerp_(parameter, 1 - self.recipe.averaging)
+                average.lerp_(parameter, 1 - decay)
 
     def _copies(self) -> list[Tensor]:
         return [p.detach().clone() for p in self._parameters()]

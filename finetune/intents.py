@@ -6,17 +6,24 @@ the probabilities, and the bands in which a message is routed, asked about, or o
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
-from finetune.fit import Plan, fit, training_folder
+from finetune.fit import (
+    Plan,
+    finish,
+    fit,
+    rows_digest,
+    training_folder,
+    weights_digest,
+)
 from finetune.intent_bands import Costs, cheapest_bands
 from finetune.intent_data import Utterances
 from finetune.intent_training import IntentObjective, Recipe, TrainableRouter, targets
@@ -49,13 +56,19 @@ def train_intents(
     labels = utterances.labels
     learnt, held = utterances.parted(recipe.held, recipe.seed)
     if rewriting:  # never what is held, or its words would be learnt
-        learnt = rewriting.added_to(learnt)
+        learnt = rewriting.added_to(learnt, held.texts)
     held_others = [*held.outside, *others[::_EVERY_OTHER]]
     others = [text for n, text in enumerate(others) if n % _EVERY_OTHER]
+    torch.manual_seed(recipe.seed)
     router = TrainableRouter(labels, recipe)
+    start = weights_digest(router.net)
     objective = IntentObjective(router, learnt, held, others, recipe, synonyms)
-    plan = Plan(recipe.epochs * objective.per_epoch, seed=recipe.seed)
-    run = {"recipe": asdict(recipe), "data": utterances.digest, "learnt": learnt.digest}
+    plan = Plan(objective.steps, seed=recipe.seed)
+    run = {
+        "recipe": asdict(recipe),
+        "data": rows_digest((utterances, learnt, others)),
+        "start": start,
+    }
     fit(objective, plan, training_folder(out), run, resume=resume)
     objective.keep_best()
     logits, target = router.logits(held.texts), targets(held, labels).numpy()
@@ -64,7 +77,7 @@ def train_intents(
     out.mkdir(parents=True, exist_ok=True)
     save_headed(router.net, out)
     manifest.write(out)
-    shutil.rmtree(training_folder(out))
+    finish(out)
     return manifest
 
 

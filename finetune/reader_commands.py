@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from finetune.rewriting import Rewriter
 
 readers = typer.Typer()
-SLIPPING = 0.0
 _DEMO_WEIGHT = 3  # the demo shop's questions count this often
 FINDINGS = Path(__file__).parent / "findings"
 RERANKER = Path(__file__).parents[1] / "knowledge" / "weights" / "reranker"
@@ -47,7 +46,7 @@ def intents(
     clarification: Annotated[float, typer.Option(min=0, help="Cost of a needless question.")] = 1.0,
     hand_off: Annotated[float, typer.Option(min=0, help="Cost of a needless hand-off.")] = 3.0,
     outside: Annotated[float, typer.Option(min=0, max=1, help="Share out of scope.")] = 0.1,
-    slips: Annotated[float, typer.Option(min=0, max=1, help="Share seen with slips.")] = SLIPPING,
+    slips: Annotated[float, typer.Option(min=0, max=1, help="Share seen with slips.")] = 0.0,
     synonyms: Annotated[float, typer.Option(min=0, max=1, help="Share with synonyms.")] = 0.0,
     adversarial: Annotated[float, typer.Option(min=0, help="Move of the embeddings.")] = 0.0,
     rewrite: Annotated[bool, typer.Option(help="Let the language model say it anew.")] = False,
@@ -71,15 +70,18 @@ def intents(
         costs = Costs(wrong_route, clarification, hand_off, outside)
         recipe = Recipe(epochs=epochs, slipping=slips, replacing=synonyms, adversarial=adversarial)
         utterances = Utterances.read(train_files)
-        trained = embedded_encoder(settings)
+        trained = embedded_encoder(settings) if synonyms or rewrite or translate else None
+        rewriters = _rewriters(settings, rewrite, translate)
         manifest = train_intents(
             out,
             utterances,
             outliers(),
             recipe,
             costs,
-            synonyms=Synonyms.for_texts(trained, utterances.texts) if synonyms else None,
-            rewriting=Rewriting(_rewriters(settings, rewrite, translate), trained),
+            synonyms=Synonyms.for_texts(trained, utterances.texts)
+            if trained and synonyms
+            else None,
+            rewriting=Rewriting(rewriters, trained) if trained and rewriters else None,
             resume=resume,
         )
         result = {"intents": len(manifest.labels), "temperature": manifest.temperature}
@@ -115,7 +117,7 @@ def encoder(
     home: Home = DEFAULT_HOME,
     as_json: Json = False,
 ) -> None:
-    """Teach the encoder Chinese and shops' questions; public sets are found in FRONTDESK_DATA."""
+    """Teach the encoder languages and questions; public sets are found in FRONTDESK_DATA."""
     from finetune.encoder import Lessons, Recipe, train_encoder
     from finetune.encoder_data import chinese_texts, parallel_pairs
     from finetune.encoder_questions import (

@@ -7,7 +7,6 @@ stands. BERT cross-encoders: Nogueira and Cho, "Passage re-ranking with BERT", a
 from __future__ import annotations
 
 import random
-import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache, partial
@@ -22,7 +21,16 @@ from torch import Tensor
 from torch.nn import functional
 
 from finetune.errors import DataError
-from finetune.fit import Plan, fit, training_folder
+from finetune.fit import (
+    Plan,
+    begin,
+    finish,
+    fit,
+    is_finished,
+    rows_digest,
+    training_folder,
+    weights_digest,
+)
 from finetune.lora import save_headed
 from finetune.reranker_data import (
     Material,
@@ -44,7 +52,7 @@ from knowledge.minilm import (
 )
 from knowledge.reading_net import ReadingNet
 
-_SEED = 20261125
+SEED = 20261125
 _WARMUP_STEPS = 100
 _SMOOTHING = 0.03
 _SPAN_WEIGHT = 0.25
@@ -59,7 +67,7 @@ class ReaderRecipe:
     epochs: int = 1
     batch: int = 48
     rate: float = 5e-4
-    seed: int = _SEED
+    seed: int = SEED
 
 
 def network(base: Any, adapter: Path | None, rank: int = 96) -> ReadingNet:
@@ -150,7 +158,10 @@ class ReaderObjective:
         self.net, self.tokenizer, self.recipe = net, pair_tokenizer(tokenizer), recipe
         self._make_pairs = make_pairs
         self._batches = lru_cache(maxsize=1)(self._drawn)
-        self.per_epoch = len(self._batches(0))
+        self.pairs = self._batches(0)
+        self.per_epoch = len(self.pairs)
+        if not self.per_epoch:
+            raise DataError("there is no pair to learn from")
         net.train()
 
     def groups(self) -> list[dict[str, Any]]:
@@ -192,18 +203,20 @@ def train(
     resume: bool = False,
 ) -> None:
     """Fit on make_pairs and save to out; a run that was cut off goes on with `resume`, and one that
-    was finished is left as it is."""
-    if resume and (out / HEADS).is_file():
-        net.load_heads(out)
+    was finished is left as it is. Raises DataError when there is no pair."""
+    if resume and is_finished(out, HEADS):
         return
-    torch.manual_seed(recipe.seed)
     objective = ReaderObjective(net, tokenizer, make_pairs, recipe)
     steps = recipe.epochs * objective.per_epoch
     plan = Plan(steps, warmup=min(0.1, _WARMUP_STEPS / steps), seed=recipe.seed)
-    run = {"recipe": asdict(recipe), "pairs": objective.per_epoch}
+    run = {
+        "recipe": asdict(recipe),
+        "pairs": rows_digest(objective.pairs),
+        "start": weights_digest(net),
+    }
     fit(objective, plan, training_folder(out), run, resume=resume)
     save_headed(net, out)
-    shutil.rmtree(training_folder(out))
+    finish(out)
 
 
 @torch.inference_mode()
@@ -284,13 +297,15 @@ def train_reranker(
     or to score.
     """
     require_both_kinds(material.unseen)
-    torch.manual_seed(_SEED)
+    torch.manual_seed(SEED)
     tokenizer = extended_tokenizer(minilm_folder(), ENCODER_ADAPTER)
     base = partial(backbone, minilm_folder(), ENCODER_ADAPTER)
     if start is None:
         if data is None:
             raise DataError("set FRONTDESK_DATA to the public sets, or give --start an adapter")
         start = out / "public"
+        for folder in () if resume else (start, out):
+            begin(folder)
         log("stage 1: public question-answer pairs")
         pairs_of = partial(public_pairs, data)
         train(network(base(), None), tokenizer, pairs_of, start, ReaderRecipe(), resume=resume)
@@ -302,7 +317,6 @@ def train_reranker(
             drawn += chinese_pairs(data, rng, round(_CHINESE_SHARE * len(drawn)))
         return rng.sample(drawn, min(most or len(drawn), len(drawn)))
 
-    net = network(base(), start)
-    train(net, tokenizer, pairs, out, ReaderRecipe(epochs), resume=resume)
+    train(network(base(), start), tokenizer, pairs, out, ReaderRecipe(epochs), resume=resume)
     unseen = [p for s in material.unseen for p in shop_pairs(s, encoder, negatives=6)]
-    return scores(net, tokenizer, unseen)
+    return scores(network(base(), out), tokenizer, unseen)

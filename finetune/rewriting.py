@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -27,16 +27,16 @@ class Rewriting:
     rewriters: Sequence[Rewriter]
     encoder: Encoder
 
-    def added_to(self, utterances: Utterances) -> Utterances:
-        """The utterances with their rewritings, each text once."""
-        found = dict(zip(utterances.texts, utterances.intents, strict=True))
+    def added_to(self, utterances: Utterances, held: Collection[str] = ()) -> Utterances:
+        """The utterances with their rewritings, each text once and none that is held."""
+        own = self.encoder.embed(utterances.texts)
+        known = {*utterances.texts, *held}
+        added: dict[str, tuple[str, ...]] = {}
         for rewriter in self.rewriters:
             written = rewriter.rewrite(utterances.texts)
-            own, other = self.encoder.embed(utterances.texts), self.encoder.embed(written)
-            close = (own * other).sum(1) >= SAME_MEANING
+            close = (own * self.encoder.embed(written)).sum(1) >= SAME_MEANING
             for text, labels, same in zip(written, utterances.intents, close, strict=True):
-                if text and same:
-                    found.setdefault(text, labels)
-        texts = list(utterances.texts) + [t for t in found if t not in set(utterances.texts)]
-        intents = list(utterances.intents) + [found[t] for t in texts[len(utterances.texts) :]]
-        return Utterances(tuple(texts), tuple(intents), utterances.outside)
+                if text and same and text not in known:
+                    added.setdefault(text, labels)
+        texts, intents = (*utterances.texts, *added), (*utterances.intents, *added.values())
+        return Utterances(texts, intents, utterances.outside)

@@ -11,13 +11,15 @@ import random
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
+import jieba
 import numpy as np
 
 from knowledge.encoder import Encoder
 from knowledge.minilm import ENCODER_ADAPTER, extended_tokenizer, minilm_folder
-from knowledge.segment import STOPWORDS, stem
+from knowledge.segment import STOPWORDS, is_cjk, stem
 
 _WORD = re.compile(r"[A-Za-z]{3,}|[\u4e00-\u9fff]{2,}")
+_WORD_EDGES = re.compile(r"([A-Za-z]+|[\u4e00-\u9fff]+)")
 _NEAREST = 3
 _CLOSE = 0.6  # least cosine of a neighbour
 _AT_ONCE = 2000
@@ -49,14 +51,13 @@ class Synonyms:
 
     def replaced(self, text: str, share: float, rng: random.Random) -> str:
         """The text with about `share` of the words that have neighbours replaced, at least one."""
-        places = [m for m in _WORD.finditer(text) if m[0].casefold() in self._neighbours]
+        pieces = _pieces(text)
+        places = [n for n, piece in enumerate(pieces) if piece.casefold() in self._neighbours]
         if not places:
             return text
-        chosen = [m for m in places if rng.random() < share] or [rng.choice(places)]
-        for match in reversed(chosen):
-            word = rng.choice(self._neighbours[match[0].casefold()])
-            text = text[: match.start()] + word + text[match.end() :]
-        return text
+        for n in [n for n in places if rng.random() < share] or [rng.choice(places)]:
+            pieces[n] = rng.choice(self._neighbours[pieces[n].casefold()])
+        return "".join(pieces)
 
     @classmethod
     def for_texts(cls, encoder: Encoder, texts: Iterable[str]) -> Synonyms:
@@ -67,4 +68,10 @@ class Synonyms:
 
 def words_in(texts: Iterable[str]) -> set[str]:
     """The words that could be replaced."""
-    return {m.casefold() for text in texts for m in _WORD.findall(text)}
+    return {p.casefold() for text in texts for p in _pieces(text) if _WORD.fullmatch(p)}
+
+
+def _pieces(text: str) -> list[str]:
+    """The text cut at the edges of its words; Chinese is cut by jieba."""
+    cut = (jieba.lcut(p) if is_cjk(p) else [p] for p in re.split(_WORD_EDGES, text) if p)
+    return [piece for pieces in cut for piece in pieces]

@@ -111,7 +111,8 @@ class MiniLM:
             return 0.0
         encoding = self._tokenizer.encode(simplified(text), add_special_tokens=False)
         known = len(encoding.ids) - encoding.ids.count(self._unknown)
-        whole = len(encoding.ids) + sum(len(rest.ids) for rest in encoding.overflowing)
+        beyond = sum(sum(rest.attention_mask) for rest in encoding.overflowing)
+        whole = len(encoding.ids) + beyond
         return known / whole if whole else 0.0
 
 

@@ -75,8 +75,17 @@ def _lingua() -> LanguageDetector:
     return builder.with_preloaded_language_models().build()  # on all cores, not one by one
 
 
-def _script(text: str) -> tuple[tuple[str, ...], float]:
-    """(languages written in the script of the text, how sure that is).
+@dataclass(frozen=True, slots=True)
+class _Script:
+    """The languages written in the script of a text, its letters, and how sure that is."""
+
+    languages: tuple[str, ...]
+    letters: re.Pattern[str]
+    confidence: float
+
+
+def _script(text: str) -> _Script | None:
+    """None for Latin, and where there is no letter.
 
     A script other than Latin decides when its letters carry at least a third, as in
     "iPhone 什么时候到".
@@ -85,9 +94,9 @@ def _script(text: str) -> tuple[tuple[str, ...], float]:
     for languages, pattern in _SCRIPTS:
         found = len(pattern.findall(text))
         weight = 4 * found if languages[0] in _HEAVY else found
-        if found and weight * 3 >= letters - found + weight:
-            return languages, min(1.0, 0.7 + 0.3 * found / letters)
-    return LATIN, 0.0
+        if letters and found and weight * 3 >= letters - found + weight:
+            return _Script(languages, pattern, min(1.0, 0.7 + 0.3 * found / letters))
+    return None
 
 
 class Detector:
@@ -103,10 +112,13 @@ class Detector:
         Abstains (language "") when neither text nor conversation tells.
         """
         text = text[:_ENOUGH]
-        languages, sure = _script(text)
-        if len(languages) == 1:
-            return Detection(languages[0], sure)
+        script = _script(text)
+        if script and len(script.languages) == 1:
+            return Detection(script.languages[0], script.confidence)
+        languages = script.languages if script else LATIN
         plain = _NEUTRAL.sub(" ", text).strip()
+        if script:
+            plain = " ".join(w for w in plain.split() if script.letters.search(w))
         letters = sum(c.isalpha() for c in plain)
         if letters < 2:
             return Detection(previous, 0.5 if previous else 0.0)
@@ -115,6 +127,9 @@ class Detector:
         needed = _SURE_SHORT if short else _SURE
         if found.language == previous or found.confidence >= needed:
             return found
+        if script:  # it is one of these few, whatever was spoken before
+            likely = previous if previous in languages else languages[0]
+            return Detection(likely, 0.5)
         return Detection(previous, 0.5) if previous else Detection("", found.confidence)
 
     def of_document(self, text: str) -> str:

@@ -35,7 +35,7 @@ class LexicalIndex:
         self._words.sort_indices()
         holding = np.bincount(held.words.indices, minlength=len(held.vocabulary))
         self._weights: NDArray[np.float64] = _rarity(holding, count)
-        self._is_word: NDArray[np.bool_] = holding > 0
+        self._holding = holding
         self._rarest = float(_rarity(np.array(0), count))
 
     def best(self, query: str, count: int) -> list[tuple[int, float]]:
@@ -52,6 +52,11 @@ class LexicalIndex:
             found = found[scores[found] >= least]
         order = found[np.argsort(-scores[found], kind="stable")][:count]
         return [(int(i), float(scores[i])) for i in order]
+
+    def holding(self, word: str) -> int:
+        """How many texts have a content word."""
+        number = self._number.get(word)
+        return 0 if number is None else int(self._holding[number])
 
     def weight(self, word: str) -> float:
         """Inverse document frequency; a word no text has weighs as much as the rarest."""
@@ -86,7 +91,7 @@ class LexicalIndex:
     def _known(self, word: str) -> int | None:
         """The number of a word that some text has."""
         number = self._number.get(word)
-        return number if number is not None and self._is_word[number] else None
+        return number if number is not None and self._holding[number] else None
 
 
 def _rarity(holding: NDArray[np.int64], texts: int) -> NDArray[np.float64]:

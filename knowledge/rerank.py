@@ -19,6 +19,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from knowledge.chunk import length_in_words
 from knowledge.cross_encoder import Reading
 from knowledge.segment import content_words, is_cjk, split_sentences
 from knowledge.types import Chunk
@@ -30,7 +31,6 @@ MAX_WINDOW_SENTENCES = 3
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 # With less than half of its tokens known, the encoder's opinion is noise.
 MIN_KNOWN_SHARE = 0.5
-# The fused score is left out: what it is worth depends on how many passages a shop has.
 # A lead is how far a candidate is before, or behind, the best of other documents: of two near
 # misses that fit a question equally well, neither is likely to be its answer.
 FEATURES = (
@@ -47,6 +47,8 @@ FEATURES = (
     "cjk",
 )
 CALIBRATION = "calibration.json"
+_MOST_ASKED = 50  # words of a question that leave the reader room for a passage
+_ASKS = re.compile(r"[?？؟][\"'”’)\]]*$")
 # Coverage and cosine that a question shares with a passage about something else nearby.
 _MIDDLING = 0.4
 # A relevance from which the candidates below are not read any more; keeps most turns short.
@@ -116,6 +118,26 @@ def windows_of(text: str) -> list[str]:
         for size in range(1, MAX_WINDOW_SENTENCES + 1)
         if start + size <= len(sentences)
     ]
+
+
+def what_is_asked(message: str) -> str:
+    """A message short enough to be read beside a passage: of a longer one the sentences that ask,
+    and of the others those next to them, as many as fit and at least one."""
+    sentences = split_sentences(message)
+    if length_in_words(message) <= _MOST_ASKED or len(sentences) < 2:
+        return message
+    asking = [n for n, s in enumerate(sentences) if _ASKS.search(s)] or [len(sentences) - 1]
+    others = sorted(
+        set(range(len(sentences))) - set(asking),
+        key=lambda n: min((abs(n - a), n > a) for a in asking),
+    )
+    kept: list[int] = []
+    for n in [*reversed(asking), *others]:
+        longer = " ".join(sentences[k] for k in sorted([*kept, n]))
+        if kept and length_in_words(longer) > _MOST_ASKED:
+            break
+        kept.append(n)
+    return " ".join(sentences[n] for n in sorted(kept))
 
 
 def logistic(weights: Iterable[float], values: Iterable[float]) -> float:
@@ -194,10 +216,11 @@ class CrossEncoderReranker:
     ) -> list[Candidate]:
         """The candidates read, one after another, until one is sure to answer."""
         judged: list[Candidate] = []
+        asked = what_is_asked(question)
         for n in order:
             chunk = candidates[n].chunk
             text = reading_text(chunk)
-            (reading,) = self.reader.read(question, [text])
+            (reading,) = self.reader.read(asked, [text])
             relevance = self.calibration.relevance("read", with_reader(rows[n], reading))
             quote = sentence_at(chunk, text, reading.span)
             judged.append(replace(candidates[n], quote=quote, relevance=relevance, score=relevance))

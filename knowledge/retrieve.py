@@ -6,7 +6,6 @@ import logging
 import threading
 from collections.abc import Iterable
 from datetime import date
-from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -46,6 +45,11 @@ class Index:
             for position, row in enumerate(rows.tolist())
         }
         self.lexical = {scope: LexicalIndex(store.terms(scope)) for scope in store.scopes}
+        visible = [scope for scope in store.scopes if not scope.for_staff]
+        self.titles = Titles(
+            (store.chunks[r].title_path[0] for s in visible for r in store.rows[s].tolist()),
+            lambda word: sum(self.lexical[s].holding(word) for s in visible),
+        )
         self._bounded = {  # rows that are not in force for ever
             scope: [
                 r
@@ -57,13 +61,6 @@ class Index:
 
         self._out: dict[tuple[Scope, date], int] = {}
         self.contradictions = _contradictions(store)
-
-    @cached_property
-    def titles(self) -> Titles:
-        """The titles of documents that customers may see."""
-        visible = [s for s in self.store.scopes if not s.for_staff]
-        chunks = (self.store.chunks[r] for s in visible for r in self.store.rows[s].tolist())
-        return Titles({c.document_id: c.title_path[0] for c in chunks if c.title_path}.values())
 
     def scopes(self, language: str, for_staff: bool) -> list[Scope]:
         """Scopes to search: the language's own, or all where no passage is in it."""

@@ -58,4 +58,5 @@ def test_between_two_intents_both_are_named_and_between_many_none():
         "shipping_info",
     )
     assert router(0.2, 0.15, 0.45, 0.2).route("something else").either == ()
+    assert router(0.05, 0.35, 0.5, 0.1).route("complain to someone").either == ()
     assert router(0.0, 0.0, 0.8, 0.2).route("send it back").either == ()

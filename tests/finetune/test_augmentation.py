@@ -26,6 +26,12 @@ def test_a_word_is_replaced_by_one_that_means_the_same(encoder: Encoder) -> None
     assert changed == {"The cost of a attorney"}  # "prices" is the same word
 
 
+def test_of_a_chinese_sentence_a_word_is_replaced_and_not_the_sentence() -> None:
+    table = Synonyms({"运费": ["邮费"]})
+    assert table.replaced("请问运费多少钱", 1.0, random.Random(1)) == "请问邮费多少钱"
+    assert "运费" in words_in(["请问运费多少钱"])
+
+
 def test_without_neighbours_a_text_stays(encoder: Encoder) -> None:
     assert (
         Synonyms.of(encoder, ["price"], []).replaced("The price", 1.0, random.Random(1))
@@ -48,7 +54,8 @@ class Scripted:
 def test_only_rewritings_that_mean_the_same_are_added(encoder: Encoder) -> None:
     utterances = Utterances(TEXTS[:2], (("refund",), ("order_change",)), ("hamlet",))
     better = Scripted("Where has my refund gone?", "The moon is made of cheese")
-    found = Rewriting([better, Scripted("", TEXTS[1])], encoder).added_to(utterances)
+    held = Scripted("", "Cancel my delivery, please")
+    found = Rewriting([better, held], encoder).added_to(utterances, [held.written[1]])
     assert found.texts == (*TEXTS[:2], "Where has my refund gone?")
     assert found.intents == (("refund",), ("order_change",), ("refund",))
     assert found.outside == utterances.outside

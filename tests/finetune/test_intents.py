@@ -17,7 +17,9 @@ from finetune.intents import train_intents
 from knowledge.errors import KnowledgeError
 from knowledge.intent_classifier import OUT_OF_SCOPE, Bands, IntentClassifier, Manifest
 
-SMALL = Recipe(epochs=6, batch=8, rank=4, adapter_rate=2e-3, slipping=0.3, adversarial=0.3)
+SMALL = Recipe(
+    epochs=6, least_steps=0, batch=8, rank=4, adapter_rate=2e-3, slipping=0.3, adversarial=0.3
+)
 RETURNS = (
     "how do i send it back", "i want to return my shoes", "can i return this", "return my order",
     "where do i send returns", "i'd like to return a shirt", "is returning free", "return label please",

@@ -36,9 +36,25 @@ def test_short_messages_are_told_apart(detector: Detector, text, language):
     assert detector.detect(text).language == language
 
 
-@pytest.mark.parametrize("text", ["", "  ", "😀😀", "MW-2048113", "12345", "?!", "\x00"])
+@pytest.mark.parametrize(
+    "text", ["", "  ", "😀😀", "MW-2048113", "12345", "?!", "\x00", "฿500", "١٢٣٤٥", "؟"]
+)
 def test_text_without_words_is_an_abstention(detector: Detector, text):
     assert detector.detect(text).language == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("доставка", "ru"),
+        ("где заказ Nike Air", "ru"),
+        ("سلام", "ar"),
+        ("где заказ Samsung Galaxy", "ru"),
+    ],
+)
+def test_a_script_is_told_whatever_was_spoken_before(detector: Detector, text, language):
+    assert detector.detect(text, previous="en").language == language
+    assert detector.detect(text).language == language
 
 
 @pytest.mark.parametrize("text", ["ok", "thx", "MW-2048113", "😀"])
