@@ -30,8 +30,9 @@ _REACH = 4  # messages of the customer to look back at
 _NAME_REACH = 6  # messages of both to look back at for what is talked about
 # What stands for a thing named before, where it comes early: later it may stand for a word between.
 _STANDS_FOR = re.compile(
-    r"\b(?:it|its|they|them|their|this|these|those)\b|^\W*\w+ that\b|它|这个|那个|这种|那种|这款|那款|这里|那里",
-    re.I,
+    r"\b(?:it|its|they|them|their|this|these|those)\b|^\W*\w+ that\b"
+    r"|它|这个|那个|这种|那种|这款|那款|这里|那里",
+    re.IGNORECASE,
 )
 _PART_OF = re.compile(r"\bthe\b", re.IGNORECASE)  # "is the view nice?", of the hotel
 _EARLY, _EARLY_CJK = 30, 10  # characters

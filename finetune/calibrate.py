@@ -49,7 +49,7 @@ from knowledge.versions import Versions
 # Inverse strength of the L2 penalty: the shops are few, and invented.
 _C = 0.3
 _AGAINST = frozenset({"unknown", "numbers"})  # words and numbers that the passages lack
-_EITHER_WAY = frozenset({"cjk"})
+_EITHER_WAY = frozenset({"cjk", "cjk_cosine"})
 _THRESHOLDS = (0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7)
 
 
@@ -222,13 +222,16 @@ def calibrate(
     encoder: Encoder,
     engines: Path,
     settings: KnowledgeSettings,
+    public: Sequence[Shop] = (),
 ) -> dict[str, dict[str, float]]:
     """Write folder's calibration.json, all models fitted on shops that neither reader nor encoder
-    ever saw: both are too sure of what they have learnt. Returns what each threshold gives."""
+    ever saw: both are too sure of what they have learnt. The order of candidates that were not read
+    is fitted on public questions too. Returns what each threshold gives."""
     require_both_kinds(unseen)
     reader = CrossEncoder(folder, engines, settings.threads)
     cheap = [row for shop in unseen for row in cheap_rows(shop, encoder, settings)]
-    prior = fit_order(cheap, "prior")
+    others = [row for shop in public for row in cheap_rows(shop, encoder, settings)]
+    prior = fit_order([*cheap, *others], "prior")
     read = [row for shop in unseen for row in read_rows(shop, encoder, reader, prior, settings)]
     weights = {"prior": prior, "lexical": fit(cheap, "lexical"), "read": fit(read, "read")}
     fitted = {

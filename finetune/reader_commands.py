@@ -161,6 +161,7 @@ def reranker(
 ) -> None:
     """Train and calibrate the reranker; public sets are found in FRONTDESK_DATA."""
     from finetune.calibrate import calibrate
+    from finetune.public_questions import public_shops
     from finetune.reranker import train_reranker
     from finetune.reranker_data import Material, demo_shops, shops_below
 
@@ -183,7 +184,10 @@ def reranker(
             log=log.info,
         )
         log.info("calibrating")
-        thresholds = calibrate(out, material.unseen, trained, settings.engines, settings.knowledge)
+        public = list(public_shops(settings.data)) if settings.data else []
+        thresholds = calibrate(
+            out, material.unseen, trained, settings.engines, settings.knowledge, public
+        )
         show(scores | {"thresholds": thresholds}, as_json)
 
 
@@ -194,15 +198,18 @@ def calibrate_reranker(
     home: Home = DEFAULT_HOME,
     as_json: Json = False,
 ) -> None:
-    """Fit a reranker's probabilities anew, and show what each answer threshold would give."""
+    """Fit a reranker's probabilities anew, and show what each answer threshold would give; public
+    sets are found in FRONTDESK_DATA."""
     from finetune.calibrate import calibrate
+    from finetune.public_questions import public_shops
     from finetune.reranker_data import shops_below
 
     with clear_errors():
         settings = load_settings(home=home)
         trained = embedded_encoder(settings)
+        public = list(public_shops(settings.data)) if settings.data else []
         thresholds = calibrate(
-            folder, shops_below(unseen), trained, settings.engines, settings.knowledge
+            folder, shops_below(unseen), trained, settings.engines, settings.knowledge, public
         )
         show(thresholds, as_json)
 

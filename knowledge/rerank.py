@@ -45,6 +45,7 @@ FEATURES = (
     "unknown",
     "numbers",
     "cjk",
+    "cjk_cosine",
 )
 CALIBRATION = "calibration.json"
 _MOST_ASKED = 50  # words of a question that leave the reader room for a passage
@@ -57,9 +58,9 @@ SURE = 0.8
 _READ = frozenset({"reader", "pointed"})
 _LEADS = frozenset({"coverage_lead", "cosine_lead"})
 MODELS: dict[str, frozenset[str]] = {
-    "read": frozenset(FEATURES),
+    "read": frozenset(FEATURES) - {"cjk_cosine"},
     "prior": frozenset(FEATURES) - _READ - _LEADS,
-    "lexical": frozenset(FEATURES) - _READ - {"cosine", "cosine_lead"},
+    "lexical": frozenset(FEATURES) - _READ - {"cosine", "cosine_lead", "cjk_cosine"},
 }
 
 
@@ -260,6 +261,7 @@ def cheap_features(
             unknown[places[n][0]],
             float(bool(numbers - set(_NUMBER.findall(candidate.chunk.indexed_text)))),
             cjk,
+            cjk * candidate.cosine,
         )
         for n, candidate in enumerate(candidates)
     ]
