@@ -20,7 +20,7 @@ from assistant.types import (
     Refuse,
 )
 from knowledge.intent_classifier import OUT_OF_SCOPE
-from knowledge.rerank import Candidate
+from knowledge.rerank import MIN_KNOWN_SHARE, Candidate
 from knowledge.retrieve import KnowledgeBase
 from knowledge.segment import content_words, split_sentences
 from knowledge.types import Passage
@@ -67,7 +67,9 @@ class KnowledgeSkill:
         language, best = question.language, evidence[0].relevance if evidence else 0.0
         if best >= self.settings.answer_threshold:
             return None
-        if intent.name == OUT_OF_SCOPE:
+        known = self.knowledge.encoder.known_share(question.standalone, language)
+        # In a language that the router was not taught everything looks out of scope.
+        if intent.name == OUT_OF_SCOPE and known >= MIN_KNOWN_SHARE:
             text = phrases.say("out_of_scope", language, shop=self.settings.shop_name)
             return Refuse(text, "intent:out_of_scope")
         if best >= self.settings.clarify_threshold:

@@ -22,7 +22,10 @@ def outcome(
     text: str, intent: Intent, language: str = "en", history: tuple[Message, ...] = ()
 ) -> Any:
     """What the skill ends a turn with over a knowledge base in which nothing is found."""
-    encoder = SimpleNamespace(embed=lambda texts: np.zeros((len(texts), 4), np.float32))
+    encoder = SimpleNamespace(
+        embed=lambda texts: np.zeros((len(texts), 4), np.float32),
+        known_share=lambda _, language: float(language in ("en", "zh")),
+    )
     nothing = SimpleNamespace(encoder=encoder, candidates=lambda *asked: [])
     skill = KnowledgeSkill(cast(KnowledgeBase, nothing), load_settings(environment={}))
     return skill.fetch(Question(text, text, language, history), intent).outcome
@@ -51,3 +54,8 @@ def test_an_intent_that_a_shop_has_named_itself_is_shown_by_its_label():
 def test_a_sure_intent_without_a_passage_goes_to_a_person_and_another_subject_is_refused():
     assert isinstance(outcome("My blue parcel money came back wrong", SURE), Handoff)
     assert isinstance(outcome("Who wrote the play Hamlet?", Intent(OUT_OF_SCOPE, 0.9)), Refuse)
+
+
+def test_in_a_language_that_the_router_does_not_know_nobody_is_told_to_be_out_of_scope():
+    asked = outcome("где мой заказ, я жду уже неделю", Intent(OUT_OF_SCOPE, 0.9), "ru")
+    assert isinstance(asked, Handoff)
