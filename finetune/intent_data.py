@@ -14,7 +14,7 @@ from knowledge.intent_classifier import OUT_OF_SCOPE
 
 OUTLIERS = Path(__file__).parent / "outliers"
 _MAX_BYTES = 200_000_000
-_FEWEST = 4  # of an intent: one is held out, the others are learnt
+_FEWEST = 2  # of an intent: one is held out, the others are learnt
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,8 @@ class Utterances:
     def require_enough(self) -> None:
         """Raise DataError when an intent has too few utterances to be learnt and checked."""
         counts = Counter(label for labels in self.intents for label in labels)
-        scarce = sorted(label for label, count in counts.items() if count < _FEWEST)
+        fewest = 1 if self.several else _FEWEST  # what is rare comes with what is frequent
+        scarce = sorted(label for label, count in counts.items() if count < fewest)
         if len(counts) < 2 or scarce:
             raise DataError(f"needs two intents with {_FEWEST} utterances each; scarce: {scarce}")
 

@@ -52,7 +52,7 @@ class Recipe:
     smoothing: float = 0.1
     others: float = 0.25  # messages on other things in a step, as a share of the batch
     unsure: float = 0.3  # weight of being sure of nothing about them
-    slipping: float = 0.0  # share of rows with slips of typing
+    slipping: float = 0.3  # share of rows with slips of typing
     slips: float = 0.15  # of their words
     replacing: float = 0.0  # share of rows with words replaced by synonyms
     replaced: float = 0.2  # of their words that have any

@@ -46,7 +46,7 @@ def intents(
     clarification: Annotated[float, typer.Option(min=0, help="Cost of a needless question.")] = 1.0,
     hand_off: Annotated[float, typer.Option(min=0, help="Cost of a needless hand-off.")] = 3.0,
     outside: Annotated[float, typer.Option(min=0, max=1, help="Share out of scope.")] = 0.1,
-    slips: Annotated[float, typer.Option(min=0, max=1, help="Share seen with slips.")] = 0.0,
+    slips: Annotated[float, typer.Option(min=0, max=1, help="Share seen with slips.")] = 0.3,
     synonyms: Annotated[float, typer.Option(min=0, max=1, help="Share with synonyms.")] = 0.0,
     adversarial: Annotated[float, typer.Option(min=0, help="Move of the embeddings.")] = 0.0,
     rewrite: Annotated[bool, typer.Option(help="Let the language model say it anew.")] = False,
