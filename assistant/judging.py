@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Sequence
-from contextlib import ExitStack, closing
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 from assistant.followup import resolve
@@ -51,11 +52,11 @@ def judge_modes(
     show: Progress,
 ) -> dict[Mode, list[Judgement]]:
     """The judgements of each mode over the corpus, published in a temporary home."""
-    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+    with tempfile.TemporaryDirectory() as folder:
         home, engines = Path(folder), settings.engines
         refresher = open_refresher(home, engines, settings.knowledge, show, inspector=Uninspected())
         refresher.refresh([corpus])
-        knowledge = stack.enter_context(closing(open_knowledge(home, engines, settings.knowledge)))
+        knowledge = open_knowledge(home, engines, settings.knowledge)
 
         def find(query: JudgedQuery, mode: Mode) -> list[Passage]:
             history = [
@@ -66,11 +67,9 @@ def judge_modes(
             return knowledge.search(text, _DEPTH, mode)
 
         found: dict[Mode, list[Judgement]] = {}
-        for mode in modes:
-            find(queries[0], mode)  # load everything before the clock runs
-            found[mode] = judge(
-                lambda query, mode=mode: find(query, mode),  # type: ignore[misc]
-                queries,
-                lambda done, total, mode=mode: show(f"queries, {mode}", done, total),  # type: ignore[misc]
-            )
+        with closing(knowledge):
+            for mode in modes:
+                find(queries[0], mode)  # load everything before the clock runs
+                progress = partial(show, f"queries, {mode}")
+                found[mode] = judge(partial(find, mode=mode), queries, progress)
         return found

@@ -67,9 +67,7 @@ class KnowledgeSkill:
         language, best = question.language, evidence[0].relevance if evidence else 0.0
         if best >= self.settings.answer_threshold:
             return None
-        known = self.knowledge.encoder.known_share(question.standalone, language)
-        # In a language that the router was not taught everything looks out of scope.
-        if intent.name == OUT_OF_SCOPE and known >= MIN_KNOWN_SHARE:
+        if intent.name == OUT_OF_SCOPE and self._is_known(question):
             text = phrases.say("out_of_scope", language, shop=self.settings.shop_name)
             return Refuse(text, "intent:out_of_scope")
         if best >= self.settings.clarify_threshold:
@@ -81,6 +79,11 @@ class KnowledgeSkill:
         if subjects and not any(m.text.startswith(which) for m in question.history[-1:]):
             return Clarify(which, "intent:unsure", subjects)
         return Handoff(phrases.say("unsupported", language), "retrieval:unsupported")
+
+    def _is_known(self, question: Question) -> bool:
+        """In a language that the router was not taught everything looks out of scope."""
+        share = self.knowledge.encoder.known_share(question.standalone, question.language)
+        return share >= MIN_KNOWN_SHARE
 
     def _evidence(self, candidate: Candidate) -> Evidence:
         passage = Passage.of(candidate.chunk, candidate.score)

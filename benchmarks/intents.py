@@ -69,15 +69,8 @@ def _cut(rows: Utterances, fold: int, folds: int) -> Part:
     order.sort(key=lambda n: rows.intents[n])
     measured = set(order[fold::folds])
 
-    def those(chosen: list[int]) -> Utterances:
-        return Utterances(
-            tuple(rows.texts[n] for n in chosen), tuple(rows.intents[n] for n in chosen)
-        )
-
-    return (
-        those([n for n in range(len(order)) if n not in measured]),
-        those(sorted(measured)),
-    )
+    learnt = (n for n in range(len(order)) if n not in measured)
+    return rows.chosen(learnt), rows.chosen(sorted(measured))
 
 
 def with_slips_in(rows: Utterances) -> Utterances:

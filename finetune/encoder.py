@@ -26,7 +26,7 @@ from torch.nn import functional
 from finetune.encoder_data import SPELT
 from finetune.encoder_questions import Answered, draw_questions
 from finetune.encoder_words import AddedWords
-from finetune.fit import Plan, finish, fit, rows_digest, training_folder, weights_digest
+from finetune.fit import Plan, Stateless, finish, fit, rows_digest, training_folder, weights_digest
 from finetune.lora import save_adapter
 from knowledge.hanzi import simplified
 from knowledge.minilm import (
@@ -142,13 +142,13 @@ def questions_loss(
     return contrast(found, passages[: len(right)], passages[len(right) :])
 
 
-class EncoderObjective:
+class EncoderObjective(Stateless):
     """The losses of a step; see the module."""
 
     def __init__(
         self, words: AddedWords, lessons: Lessons, recipe: Recipe, start: Path | None
     ) -> None:
-        self.words, self.lessons, self.recipe = words, lessons, recipe
+        self.lessons, self.recipe = lessons, recipe
         self.teacher = backbone(minilm_folder(), None)
         self.model, self.embedding = student(words, recipe.rank, start)
         self.plain = extended_tokenizer(minilm_folder(), None)
@@ -175,11 +175,12 @@ class EncoderObjective:
         rng = random.Random(f"{recipe.seed} {step}")
         parts = self._distilled(rng.choices(lessons.pairs, k=recipe.parallel))
         (shop,) = rng.choices(lessons.shops, [len(shop) for shop in lessons.shops])
-        parts["shop"] = self._questions(draw_questions(shop, recipe.questions, rng), rng)
+        drawn = draw_questions(shop, recipe.questions, rng)
+        parts["shop"] = questions_loss(self.model, self.tokenizer, drawn, rng)
         if lessons.documents:
             collection = lessons.documents[step % len(lessons.documents)]
             drawn = draw_questions(collection, recipe.documents, rng)
-            parts["documents"] = self._questions(drawn, rng)
+            parts["documents"] = questions_loss(self.model, self.tokenizer, drawn, rng)
         return parts
 
     def _distilled(self, pairs: Sequence[tuple[str, str]]) -> dict[str, Tensor]:
@@ -195,20 +196,6 @@ class EncoderObjective:
             "english": _CLOSE * (1 - (same * target[: len(kept)]).sum(-1)).mean(),
             "contrast": contrast(foreign, target),
         }
-
-    def _questions(self, drawn: Sequence[Answered], rng: random.Random) -> Tensor:
-        return questions_loss(self.model, self.tokenizer, drawn, rng)
-
-    def after(self, step: int) -> bool:
-        """See Objective."""
-        return True
-
-    def state(self) -> dict[str, Any]:
-        """See Objective."""
-        return {}
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """See Objective."""
 
 
 def train_encoder(

@@ -10,7 +10,7 @@ import typer
 from assistant.settings import load_settings
 from finetune.command_line import DEFAULT_HOME, UNSEEN_SHOPS, Home, Json, clear_errors, show
 from finetune.reader_commands import embedded_encoder
-from knowledge.encoder import MiniLM, load_encoder
+from knowledge.encoder import MiniLM
 from knowledge.minilm import minilm_folder
 
 evaluations = typer.Typer()
@@ -97,6 +97,6 @@ def evaluate_inspector_command(
 
     with clear_errors():
         settings = load_settings(home=home)
-        encoder = load_encoder(None, settings.engines, settings.knowledge.threads, bulk=True)
+        encoder = embedded_encoder(settings, bulk=True)
         inspector = open_inspector(encoder, settings.engines, settings.knowledge, inspector_folder)
         show(inspection_scores(cases, encoder, inspector), as_json)

@@ -72,6 +72,21 @@ class Objective(Protocol):
         ...
 
 
+class Stateless:
+    """For an Objective that goes on to the last step and knows nothing beside its parameters."""
+
+    def after(self, step: int) -> bool:
+        """See Objective."""
+        return True
+
+    def state(self) -> Mapping[str, Any]:
+        """See Objective."""
+        return {}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """See Objective."""
+
+
 def fit(
     objective: Objective, plan: Plan, folder: Path, run: Mapping[str, Any], *, resume: bool
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,11 +76,13 @@ class Utterances:
         rng.shuffle(outside)
         cut = round(share * len(outside))
         return (
-            self._of([n for n in range(len(self.texts)) if n not in held], outside[cut:]),
-            self._of(sorted(held), outside[:cut]),
+            self.chosen([n for n in range(len(self.texts)) if n not in held], outside[cut:]),
+            self.chosen(sorted(held), outside[:cut]),
         )
 
-    def _of(self, rows: Sequence[int], outside: Sequence[str]) -> Utterances:
+    def chosen(self, rows: Iterable[int], outside: Sequence[str] = ()) -> Utterances:
+        """Those of these rows, with messages from outside."""
+        rows = tuple(rows)
         return Utterances(
             tuple(self.texts[n] for n in rows),
             tuple(self.intents[n] for n in rows),

@@ -29,6 +29,7 @@ from finetune.errors import DataError
 from knowledge.encoder import Encoder, load_encoder
 
 if TYPE_CHECKING:
+    from finetune.reranker_data import Shop
     from finetune.rewriting import Rewriter
 
 readers = typer.Typer()
@@ -161,7 +162,6 @@ def reranker(
 ) -> None:
     """Train and calibrate the reranker; public sets are found in FRONTDESK_DATA."""
     from finetune.calibrate import calibrate
-    from finetune.public_questions import public_shops
     from finetune.reranker import train_reranker
     from finetune.reranker_data import Material, demo_shops, shops_below
 
@@ -184,7 +184,7 @@ def reranker(
             log=log.info,
         )
         log.info("calibrating")
-        public = list(public_shops(settings.data)) if settings.data else []
+        public = _public_shops(settings)
         thresholds = calibrate(
             out, material.unseen, trained, settings.engines, settings.knowledge, public
         )
@@ -201,13 +201,12 @@ def calibrate_reranker(
     """Fit a reranker's probabilities anew, and show what each answer threshold would give; public
     sets are found in FRONTDESK_DATA."""
     from finetune.calibrate import calibrate
-    from finetune.public_questions import public_shops
     from finetune.reranker_data import shops_below
 
     with clear_errors():
         settings = load_settings(home=home)
         trained = embedded_encoder(settings)
-        public = list(public_shops(settings.data)) if settings.data else []
+        public = _public_shops(settings)
         thresholds = calibrate(
             folder, shops_below(unseen), trained, settings.engines, settings.knowledge, public
         )
@@ -234,7 +233,7 @@ def inspector(
 
     with clear_errors():
         settings = load_settings(home=home)
-        trained = load_encoder(None, settings.engines, settings.knowledge.threads, bulk=True)
+        trained = embedded_encoder(settings, bulk=True)
         ordinary = Ordinary.read(_public_data(settings))
         held = [*shops_below(shops), *demo_shops(DEMO)]
         lessons = Lessons.read(findings, held, REPLIES, ordinary)
@@ -252,6 +251,13 @@ def _public_data(settings: Settings) -> Path:
     return settings.data
 
 
-def embedded_encoder(settings: Settings) -> Encoder:
+def _public_shops(settings: Settings) -> list[Shop]:
+    """What the order of candidates is learnt from beside the shops; nothing without the sets."""
+    from finetune.public_questions import public_shops
+
+    return list(public_shops(settings.data)) if settings.data else []
+
+
+def embedded_encoder(settings: Settings, *, bulk: bool = False) -> Encoder:
     """The one whose words the reader reads, whatever the settings say."""
-    return load_encoder(None, settings.engines, settings.knowledge.threads)
+    return load_encoder(None, settings.engines, settings.knowledge.threads, bulk=bulk)

@@ -23,6 +23,7 @@ from torch.nn import functional
 from finetune.errors import DataError
 from finetune.fit import (
     Plan,
+    Stateless,
     begin,
     finish,
     fit,
@@ -145,7 +146,7 @@ def pair_tokenizer(tokenizer: Tokenizer) -> Tokenizer:
     return tokenizer
 
 
-class ReaderObjective:
+class ReaderObjective(Stateless):
     """The losses of a step over pairs, which are drawn anew for each epoch."""
 
     def __init__(
@@ -180,17 +181,6 @@ class ReaderObjective:
     def _drawn(self, epoch: int) -> list[list[Pair]]:
         rng = random.Random(f"{self.recipe.seed} {epoch}")
         return _batches(self._make_pairs(rng), self.recipe.batch, rng)
-
-    def after(self, step: int) -> bool:
-        """See Objective."""
-        return True
-
-    def state(self) -> dict[str, Any]:
-        """See Objective."""
-        return {}
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """See Objective."""
 
 
 def train(
