@@ -17,9 +17,10 @@ import typer
 from assistant.build import build_assistant
 from assistant.contract import reply_to_json
 from assistant.conversations import Conversations
-from assistant.errors import AssistantError, InputError
+from assistant.errors import AssistantError, InputError, SettingsError
 from assistant.gaps import find_gaps
 from assistant.pipeline import Assistant
+from assistant.rehearsal import dial_of
 from assistant.settings import Settings, load_settings
 from assistant.types import Answer, Message, Reply, Role, Utterance
 from knowledge.build import open_knowledge, open_refresher
@@ -27,6 +28,8 @@ from knowledge.command_line import one_line_errors
 from knowledge.encoder import load_encoder
 from knowledge.errors import KnowledgeError
 from knowledge.formats import read_text
+from knowledge.terminal import progress_bar
+from knowledge.versions import Versions
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 Home = Annotated[Path | None, typer.Option(help="Folder that holds all state.")]
@@ -64,6 +67,42 @@ def ask(
             for row in _questions(batch, settings):
                 reply = assistant.respond(_utterance(row, customer))
                 typer.echo(json.dumps(reply_to_json(reply, str(row["id"])), ensure_ascii=False))
+
+
+@app.command()
+def dial(
+    most_wrong: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Share of answers that may be wrong.")
+    ] = None,
+    confidence: Annotated[
+        float | None, typer.Option(min=0, max=1, help="How sure to be of that.")
+    ] = None,
+    home: Home = None,
+    config: Config = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+) -> None:
+    """Say how relevant evidence must be for a share of wrong answers, by the golden questions.
+
+    Without --most-wrong that of the settings; its dial is kept for the version that is served.
+    """
+    with one_line_errors(KnowledgeError, AssistantError):
+        settings = load_settings(config, home=home, most_wrong=most_wrong, confidence=confidence)
+        if settings.most_wrong is None:
+            raise SettingsError("give --most-wrong, or set most_wrong")
+        versions = Versions(settings.home)
+        version = versions.current()
+        with progress_bar() as show:
+            found = dial_of(settings, version, settings.most_wrong, settings.confidence, show)
+        if most_wrong is confidence is None:
+            found.keep(versions.folder_of(version))
+        if as_json:
+            typer.echo(json.dumps(asdict(found)))
+            return
+        typer.echo(
+            f"answer from a relevance of {found.threshold:.3f}: {found.answered} golden questions "
+            f"are answered, {found.wrong} of them wrongly; "
+            f"{found.right:.0%} of those with an answer get it"
+        )
 
 
 @app.command()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Callable
+from functools import lru_cache, partial
+from pathlib import Path
 
 from assistant.conversations import Conversations
+from assistant.dial import kept
 from assistant.generation import Generator, QuotingComposer
 from assistant.grounding import GroundingCheck
 from assistant.intent import Router
@@ -34,7 +37,7 @@ def build_assistant(settings: Settings, knowledge: KnowledgeBase | None = None) 
         encoder=knowledge.encoder,
         router=Router(_classifier(settings)),
         skills={
-            "knowledge": KnowledgeSkill(knowledge, settings),
+            "knowledge": KnowledgeSkill(knowledge, settings, _threshold(settings, knowledge)),
             "small_talk": small_talk,
             "person": PersonSkill(),
         },
@@ -54,6 +57,20 @@ def _classifier(settings: Settings) -> IntentClassifier:
     own = settings.home / "intents"
     folder = own if (own / MANIFEST).is_file() else WEIGHTS / "intents"
     return IntentClassifier(folder, settings.engines, settings.knowledge.threads)
+
+
+def _threshold(settings: Settings, knowledge: KnowledgeBase) -> Callable[[], float]:
+    """The relevance from which is answered: that of the served version's dial, if it has one."""
+    if settings.most_wrong is None:
+        return lambda: settings.answer_threshold
+    promise = settings.most_wrong, settings.confidence
+
+    @lru_cache(maxsize=4)
+    def of(folder: Path) -> float:
+        dial = kept(folder, *promise)
+        return dial.threshold if dial else settings.answer_threshold
+
+    return lambda: of(knowledge.versions.current_folder())
 
 
 def _generator(settings: Settings) -> Generator:

@@ -4,7 +4,8 @@ AssistantError
 ├── SettingsError      a setting is unknown, malformed or contradicts another
 ├── GenerationError    the language model failed; the composer takes over
 ├── StoreError         the conversation store cannot be used
-└── InputError         a request or file cannot be read
+├── InputError         a request or file cannot be read
+└── DialError          the golden questions do not support a promise
 """
 
 
@@ -26,3 +27,7 @@ class StoreError(AssistantError):
 
 class InputError(AssistantError):
     """A request or an input file cannot be read."""
+
+
+class DialError(AssistantError):
+    """The golden questions do not support the share of wrong answers that was asked for."""

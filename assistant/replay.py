@@ -26,11 +26,13 @@ _MAX_BYTES = 20_000_000
 
 @dataclass(frozen=True, slots=True)
 class ReplayQuestion:
-    """A question to ask again; `relevant` are ids of documents that answer it, where known."""
+    """A question to ask again; `relevant` are ids of documents that answer it, where known, and an
+    answer holds one wording of each of its `facts`."""
 
     text: str
     relevant: tuple[str, ...] = ()
     answerable: bool | None = None
+    facts: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,23 +58,33 @@ class AnswerChange:
 
 
 def golden_questions(path: Path) -> list[ReplayQuestion]:
-    """Questions of a JSON Lines file, `{"text", "relevant"?, "answerable"?}`.
+    """Questions of a JSON Lines file, `{"text", "relevant"?, "answerable"?, "facts"?}`.
 
     Raises AssistantError when it is none.
     """
     try:
         return [
-            ReplayQuestion(r["text"], tuple(r.get("relevant") or ()), r.get("answerable"))
+            ReplayQuestion(
+                r["text"],
+                tuple(r.get("relevant") or ()),
+                r.get("answerable"),
+                tuple(map(tuple, r.get("facts") or ())),
+            )
             for r in read_json_lines(path, _MAX_BYTES)
         ]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise AssistantError(f"{path} is not JSON Lines of {{text, relevant}}: {error}") from error
 
 
+def home_golden(settings: Settings) -> list[ReplayQuestion]:
+    """The home's golden questions; none where there is no such file."""
+    golden = settings.golden or settings.home / "golden.jsonl"
+    return golden_questions(golden) if settings.golden or golden.is_file() else []
+
+
 def questions_of(settings: Settings) -> list[ReplayQuestion]:
     """The home's golden questions and the latest real ones, each text once."""
-    golden = settings.golden or settings.home / "golden.jsonl"
-    found = golden_questions(golden) if settings.golden or golden.is_file() else []
+    found = home_golden(settings)
     if (settings.home / "conversations.sqlite").is_file() and settings.replay_questions:
         store = Conversations.in_home(settings.home)
         try:
@@ -115,20 +127,30 @@ def _ask(
     questions: Sequence[ReplayQuestion],
     progress: Callable[[int], None],
 ) -> list[Answered]:
-    """What a version answers; without the language model, whose words differ by chance."""
+    """What a version answers."""
+    return [answered(r) for r in replies_of(settings, version, questions, progress)]
+
+
+def replies_of(
+    settings: Settings,
+    version: str,
+    questions: Sequence[ReplayQuestion],
+    progress: Callable[[int], None],
+) -> list[Reply]:
+    """A version's replies; without the language model, whose words differ by chance."""
     quoting = settings.model_copy(update={"model": settings.model.model_copy(update={"base": ""})})
     knowledge = build_knowledge(quoting)
     knowledge.versions = Pinned(Versions(settings.home), version)
     assistant = build_assistant(quoting, knowledge)
-    answered = []
+    replies = []
     for done, question in enumerate(questions, start=1):
-        answered.append(_answered(assistant.respond(Utterance(question.text))))
+        replies.append(assistant.respond(Utterance(question.text)))
         progress(done)
     knowledge.close()
-    return answered
+    return replies
 
 
-def _answered(reply: Reply) -> Answered:
+def answered(reply: Reply) -> Answered:
     """The passages by their documents: a passage's number changes with those before it."""
     cited = reply.outcome.citations if isinstance(reply.outcome, Answer) else ()
     documents = tuple(dict.fromkeys(document_of(c.evidence_id) for c in cited))
@@ -138,14 +160,18 @@ def _answered(reply: Reply) -> Answered:
 def _verdict(question: ReplayQuestion, before: Answered, after: Answered) -> str:
     if question.answerable is None and not question.relevant:
         return ""
-    was, now = (_is_right(question, a) for a in (before, after))
+    was, now = (is_right(question, a) for a in (before, after))
     return "" if was == now else "better" if now else "worse"
 
 
-def _is_right(question: ReplayQuestion, answered: Answered) -> bool:
+def is_right(question: ReplayQuestion, answered: Answered) -> bool:
+    """Whether it cites a document that answers and tells the facts; or nothing, where none does."""
     if question.answerable is False:
         return not answered.cites
-    return bool(set(answered.cites) & set(question.relevant))
+    text = " ".join(answered.text.split())
+    return bool(set(answered.cites) & set(question.relevant)) and all(
+        any(" ".join(fact.split()) in text for fact in wordings) for wordings in question.facts
+    )
 
 
 def as_rows(changes: Iterable[AnswerChange]) -> list[dict[str, Any]]:

@@ -55,6 +55,14 @@ class Settings(BaseModel):
     answer_threshold: float = Field(
         0.6, ge=0, le=1, description="Relevance from which evidence is quoted to customers."
     )
+    most_wrong: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="Share of answers that may be wrong; sets the relevance above by the golden"
+        " questions at each publish. Empty: the relevance above holds.",
+    )
+    confidence: float = Field(0.9, gt=0, lt=1, description="How sure to be of most_wrong.")
     clarify_threshold: float = Field(
         0.12, ge=0, le=1, description="Relevance from which a clarifying question is asked."
     )

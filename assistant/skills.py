@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -47,9 +47,15 @@ class Skill(Protocol):
 class KnowledgeSkill:
     """Answers from passages of the knowledge base."""
 
-    def __init__(self, knowledge: KnowledgeBase, settings: Settings) -> None:
+    def __init__(
+        self,
+        knowledge: KnowledgeBase,
+        settings: Settings,
+        threshold: Callable[[], float] | None = None,
+    ) -> None:
         self.knowledge = knowledge
         self.settings = settings
+        self._threshold = threshold or (lambda: settings.answer_threshold)
 
     def fetch(self, question: Question, intent: Intent) -> Fetched:
         """Passages relevant enough to quote; else a clarifying question, a refusal or a person."""
@@ -65,7 +71,7 @@ class KnowledgeSkill:
         self, question: Question, intent: Intent, evidence: Sequence[Evidence]
     ) -> Outcome | None:
         language, best = question.language, evidence[0].relevance if evidence else 0.0
-        if best >= self.settings.answer_threshold:
+        if best >= self._threshold():
             return None
         if intent.name == OUT_OF_SCOPE and self._is_known(question):
             text = phrases.say("out_of_scope", language, shop=self.settings.shop_name)

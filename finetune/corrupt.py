@@ -39,6 +39,34 @@ _TURNS: list[tuple[str, str | None]] = yaml.safe_load(
 )
 
 
+_CONDITIONS = (
+    # a clause at the end or in the middle, up to the next comma or stop
+    re.compile(
+        r",? (?:but |and )?(?:only )?\b(?:if|unless|except|provided|as long as|wenn|falls|sofern"
+        r"|außer|si|salvo|excepto|siempre que|a menos que)\b [^,.;:()]*(?=[,.;]|$)"
+    ),
+    # one at the beginning
+    re.compile(
+        r"^(?:If|Unless|Provided|As long as|Wenn|Falls|Sofern|Si|Salvo que|Siempre que)\b [^,.;]*, "
+    ),
+    re.compile(r"(?:如果|如|若|只要|除非|除)[^，。；]{2,30}?(?:的话|外|时)?，"),
+    re.compile(r"(?:仅限|仅|只限|限)[^，。；]{2,20}(?=[，。；])"),
+    re.compile(r"[(（][^()（）]{3,}[)）]"),
+)
+_LEAST_LEFT = 0.3  # of the sentence
+
+
+def without_condition(sentence: str) -> str | None:
+    """The sentence without the clause that says when it holds, or None where there is none."""
+    for pattern in _CONDITIONS:
+        if match := pattern.search(sentence):
+            left = sentence[: match.start()] + sentence[match.end() :]
+            left = left.strip(" ,，；;").replace(" .", ".")
+            if len(left) >= max(8, _LEAST_LEFT * len(sentence)):
+                return left[:1].upper() + left[1:]
+    return None
+
+
 def corrupted(sentence: str, rng: random.Random) -> str | None:
     """The sentence with one fact changed, or None where it holds nothing that can be."""
     ways: list[Callable[[str, random.Random], str | None]] = [_number, _number, _word, _turn, _turn]

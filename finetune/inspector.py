@@ -28,12 +28,13 @@ from finetune.inspector_data import (
     reply_pairs,
 )
 from finetune.ordinary import Ordinary
-from finetune.reranker import SEED, ReaderRecipe, network, train
+from finetune.pair_training import SEED, PairRecipe, network
+from finetune.reranker import train_reader
 from finetune.reranker_data import Pair, Shop, read_records, shop_chunks
 from knowledge.encoder import Encoder
 from knowledge.inspection.expiry import expiry_asked
 from knowledge.inspection.orders import around, orders_asked, plain_statements
-from knowledge.minilm import ENCODER_ADAPTER, backbone, extended_tokenizer, minilm_folder
+from knowledge.reading_net import ReadingNet
 
 WRITTEN_ON = date(2026, 11, 26)  # what "today" is in the cases
 _TOLD_PAIRS = 22_000
@@ -114,7 +115,7 @@ def _quiet(lessons: Lessons, rng: random.Random) -> Iterator[Pair]:
         yield Pair(question, text, 0, None, chunk.source)
 
 
-def train_reader(
+def train_inspector(
     out: Path,
     lessons: Lessons,
     encoder: Encoder,
@@ -127,17 +128,16 @@ def train_reader(
 ) -> None:
     """Both stages; `told` is the adapter of an earlier first stage."""
     torch.manual_seed(SEED)
-    tokenizer = extended_tokenizer(minilm_folder(), ENCODER_ADAPTER)
-    base = partial(backbone, minilm_folder(), ENCODER_ADAPTER)
     if told is None:
         told = out / "told"
         for folder in () if resume else (told, out):
             begin(folder)
         log("stage 1: statements and passages")
         pairs = partial(told_pairs, lessons, encoder)
-        net = network(base(), start)
-        train(net, tokenizer, pairs, told, ReaderRecipe(1, 32, 2e-4), resume=resume)
+        train_reader(
+            network(ReadingNet, start), pairs, told, PairRecipe(1, 32, 2e-4), resume=resume
+        )
     log("stage 2: cases")
     pairs = partial(case_pairs, lessons, encoder)
-    net = network(base(), told)
-    train(net, tokenizer, pairs, out, ReaderRecipe(epochs, 32, 1.5e-4), resume=resume)
+    recipe = PairRecipe(epochs, 32, 1.5e-4)
+    train_reader(network(ReadingNet, told), pairs, out, recipe, resume=resume)

@@ -226,7 +226,7 @@ def inspector(
     as_json: Json = False,
 ) -> None:
     """Train what looks for findings; public sets are found in FRONTDESK_DATA."""
-    from finetune.inspector import Lessons, train_reader
+    from finetune.inspector import Lessons, train_inspector
     from finetune.inspector_limits import fit_beside
     from finetune.ordinary import Ordinary
     from finetune.reranker_data import demo_shops, shops_below
@@ -238,7 +238,7 @@ def inspector(
         held = [*shops_below(shops), *demo_shops(DEMO)]
         lessons = Lessons.read(findings, held, REPLIES, ordinary)
         if epochs:
-            train_reader(
+            train_inspector(
                 out, lessons, trained, start,
                 told=told, epochs=epochs, resume=resume, log=log.info,
             )  # fmt: skip

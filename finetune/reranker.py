@@ -8,31 +8,26 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
 from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn import functional
 
 from finetune.errors import DataError
-from finetune.fit import (
-    Plan,
-    Stateless,
-    begin,
-    finish,
-    fit,
-    is_finished,
-    rows_digest,
-    training_folder,
-    weights_digest,
+from finetune.fit import begin
+from finetune.pair_training import (
+    SEED,
+    PairRecipe,
+    encoded,
+    network,
+    pair_tokenizer,
+    train_pairs,
 )
-from finetune.lora import save_headed
 from finetune.reranker_data import (
     Material,
     Pair,
@@ -43,62 +38,17 @@ from finetune.reranker_data import (
 )
 from knowledge.cross_encoder import MAX_TOKENS
 from knowledge.encoder import Encoder
-from knowledge.hanzi import simplified
-from knowledge.minilm import (
-    ENCODER_ADAPTER,
-    HEADS,
-    backbone,
-    extended_tokenizer,
-    minilm_folder,
-)
 from knowledge.reading_net import ReadingNet
 
-SEED = 20261125
-_WARMUP_STEPS = 100
 _SMOOTHING = 0.03
 _SPAN_WEIGHT = 0.25
 _CHINESE_SHARE = 0.08
-_PAD_TO = 16  # few shapes: oneDNN compiles its kernels anew for each
-
-
-@dataclass(frozen=True)
-class ReaderRecipe:
-    """Passes over the pairs, rows of a batch, the rate of adapter and heads."""
-
-    epochs: int = 1
-    batch: int = 48
-    rate: float = 5e-4
-    seed: int = SEED
-
-
-def network(base: Any, adapter: Path | None, rank: int = 96) -> ReadingNet:
-    """A trainable reader: a new LoRA adapter on the base, or the one in `adapter`."""
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    if adapter:
-        net = ReadingNet(PeftModel.from_pretrained(base, adapter, is_trainable=True))
-        net.load_heads(adapter)
-        return net.to(device)
-    config = LoraConfig(
-        r=rank,
-        lora_alpha=2 * rank,
-        target_modules=["query", "key", "value", "dense"],
-        exclude_modules=r".*pooler.*",
-    )
-    return ReadingNet(get_peft_model(base, config)).to(device)
-
-
-def _batches(pairs: Sequence[Pair], size: int, rng: random.Random) -> list[list[Pair]]:
-    """Shuffled batches of pairs of about equal length, so that little is padded."""
-    order = sorted(pairs, key=lambda p: len(p.question) + len(p.text) + rng.randint(0, 60))
-    batches = [list(order[i : i + size]) for i in range(0, len(order), size)]
-    rng.shuffle(batches)
-    return batches
 
 
 def inputs_of(tokenizer: Tokenizer, pairs: Sequence[Pair]) -> tuple[dict[str, Tensor], Tensor]:
-    """Token ids, and the tokens (rows, 2) where answers begin and end: 0 for no answer, -100 for
-    an answer whose place is unknown or was cut off."""
-    rows = tokenizer.encode_batch([(simplified(p.question), simplified(p.text)) for p in pairs])
+    """What the network takes, and the tokens (rows, 2) where answers begin and end: 0 for no
+    answer, -100 for an answer whose place is unknown or was cut off."""
+    rows, inputs = encoded(tokenizer, pairs)
     places = []
     for pair, row in zip(pairs, rows, strict=True):
         place = (0, 0) if not pair.label else (-100, -100)
@@ -110,19 +60,13 @@ def inputs_of(tokenizer: Tokenizer, pairs: Sequence[Pair]) -> tuple[dict[str, Te
             ]
             place = (inside[0], inside[-1]) if inside else place
         places.append(place)
-    inputs = {
-        "input_ids": torch.tensor([r.ids for r in rows]),
-        "attention_mask": torch.tensor([r.attention_mask for r in rows]),
-        "token_type_ids": torch.tensor([r.type_ids for r in rows]),
-    }
     return inputs, torch.tensor(places)
 
 
-def loss_of(
-    net: ReadingNet, inputs: dict[str, Tensor], pairs: Sequence[Pair], places: Tensor
-) -> dict[str, Tensor]:
+def losses_of(tokenizer: Tokenizer, net: ReadingNet, pairs: Sequence[Pair]) -> Mapping[str, Tensor]:
     """Cross-entropy of the relevance and of the places."""
     device = next(net.parameters()).device
+    inputs, places = inputs_of(tokenizer, pairs)
     inputs, places = {name: t.to(device) for name, t in inputs.items()}, places.to(device)
     with torch.autocast(device.type, torch.bfloat16):
         relevance, start, end = net(**inputs)
@@ -139,80 +83,24 @@ def loss_of(
     return losses
 
 
-def pair_tokenizer(tokenizer: Tokenizer) -> Tokenizer:
-    """The same tokenizer set to cut and pad (question, text) rows for training."""
-    tokenizer.enable_truncation(MAX_TOKENS, strategy="longest_first")
-    tokenizer.enable_padding(pad_to_multiple_of=_PAD_TO)
-    return tokenizer
-
-
-class ReaderObjective(Stateless):
-    """The losses of a step over pairs, which are drawn anew for each epoch."""
-
-    def __init__(
-        self,
-        net: ReadingNet,
-        tokenizer: Tokenizer,
-        make_pairs: Callable[[random.Random], Sequence[Pair]],
-        recipe: ReaderRecipe,
-    ) -> None:
-        self.net, self.tokenizer, self.recipe = net, pair_tokenizer(tokenizer), recipe
-        self._make_pairs = make_pairs
-        self._batches = lru_cache(maxsize=1)(self._drawn)
-        self.pairs = self._batches(0)
-        self.per_epoch = len(self.pairs)
-        if not self.per_epoch:
-            raise DataError("there is no pair to learn from")
-        net.train()
-
-    def groups(self) -> list[dict[str, Any]]:
-        """See Objective."""
-        parameters = [p for p in self.net.parameters() if p.requires_grad]
-        return [{"params": parameters, "lr": self.recipe.rate, "weight_decay": 0.01}]
-
-    def losses(self, step: int) -> Mapping[str, Tensor]:
-        """See Objective."""
-        epoch, place = divmod(step, self.per_epoch)
-        batches = self._batches(epoch)
-        batch = batches[place % len(batches)]
-        inputs, places = inputs_of(self.tokenizer, batch)
-        return loss_of(self.net, inputs, batch, places)
-
-    def _drawn(self, epoch: int) -> list[list[Pair]]:
-        rng = random.Random(f"{self.recipe.seed} {epoch}")
-        return _batches(self._make_pairs(rng), self.recipe.batch, rng)
-
-
-def train(
+def train_reader(
     net: ReadingNet,
-    tokenizer: Tokenizer,
     make_pairs: Callable[[random.Random], Sequence[Pair]],
     out: Path,
-    recipe: ReaderRecipe,
+    recipe: PairRecipe,
     *,
     resume: bool = False,
 ) -> None:
-    """Fit on make_pairs and save to out; a run that was cut off goes on with `resume`, and one that
-    was finished is left as it is. Raises DataError when there is no pair."""
-    if resume and is_finished(out, HEADS):
-        return
-    objective = ReaderObjective(net, tokenizer, make_pairs, recipe)
-    steps = recipe.epochs * objective.per_epoch
-    plan = Plan(steps, warmup=min(0.1, _WARMUP_STEPS / steps), seed=recipe.seed)
-    run = {
-        "recipe": asdict(recipe),
-        "pairs": rows_digest(objective.pairs),
-        "start": weights_digest(net),
-    }
-    fit(objective, plan, training_folder(out), run, resume=resume)
-    save_headed(net, out)
-    finish(out)
+    """See train_pairs."""
+    losses = partial(losses_of, pair_tokenizer(MAX_TOKENS))
+    train_pairs(net, losses, make_pairs, out, recipe, resume=resume)
 
 
 @torch.inference_mode()
-def relevance_of(net: ReadingNet, tokenizer: Tokenizer, pairs: Sequence[Pair]) -> Any:
+def relevance_of(net: ReadingNet, pairs: Sequence[Pair]) -> Any:
     """float32 (pairs,) relevance logits."""
     net.eval()
+    tokenizer = pair_tokenizer(MAX_TOKENS)
     device = next(net.parameters()).device
     order = sorted(range(len(pairs)), key=lambda i: len(pairs[i].question) + len(pairs[i].text))
     logits = np.zeros(len(pairs), dtype=np.float32)
@@ -226,13 +114,13 @@ def relevance_of(net: ReadingNet, tokenizer: Tokenizer, pairs: Sequence[Pair]) -
     return logits
 
 
-def scores(net: ReadingNet, tokenizer: Tokenizer, pairs: Sequence[Pair]) -> dict[str, float]:
+def scores(net: ReadingNet, pairs: Sequence[Pair]) -> dict[str, float]:
     """What a shop would see of (question, candidates) pairs by the reader alone.
 
     `right`: share of answerable questions whose best candidate answers, at the threshold that
     withholds nine tenths of the unanswerable ones; `first`: the same without a threshold.
     """
-    return withheld_score(pairs, relevance_of(net, tokenizer, pairs))
+    return withheld_score(pairs, relevance_of(net, pairs))
 
 
 def withheld_score(pairs: Iterable[Pair], logits: Iterable[float]) -> dict[str, float]:
@@ -288,8 +176,6 @@ def train_reranker(
     """
     require_both_kinds(material.unseen)
     torch.manual_seed(SEED)
-    tokenizer = extended_tokenizer(minilm_folder(), ENCODER_ADAPTER)
-    base = partial(backbone, minilm_folder(), ENCODER_ADAPTER)
     if start is None:
         if data is None:
             raise DataError("set FRONTDESK_DATA to the public sets, or give --start an adapter")
@@ -298,7 +184,7 @@ def train_reranker(
             begin(folder)
         log("stage 1: public question-answer pairs")
         pairs_of = partial(public_pairs, data)
-        train(network(base(), None), tokenizer, pairs_of, start, ReaderRecipe(), resume=resume)
+        train_reader(network(ReadingNet), pairs_of, start, PairRecipe(), resume=resume)
     log("stage 2: shops")
 
     def pairs(rng: random.Random) -> list[Pair]:
@@ -307,6 +193,6 @@ def train_reranker(
             drawn += chinese_pairs(data, rng, round(_CHINESE_SHARE * len(drawn)))
         return rng.sample(drawn, min(most or len(drawn), len(drawn)))
 
-    train(network(base(), start), tokenizer, pairs, out, ReaderRecipe(epochs), resume=resume)
+    train_reader(network(ReadingNet, start), pairs, out, PairRecipe(epochs), resume=resume)
     unseen = [p for s in material.unseen for p in shop_pairs(s, encoder, negatives=6)]
-    return scores(network(base(), out), tokenizer, unseen)
+    return scores(network(ReadingNet, out), unseen)

@@ -59,6 +59,11 @@ class Pair:
     source: str
     group: int = 0
 
+    @property
+    def texts(self) -> tuple[str, str]:
+        """What the reader is given."""
+        return self.question, self.text
+
 
 def read_records(path: Path) -> Iterator[dict[str, Any]]:
     """Rows of a JSON Lines file, plain, gzip or zstd. Raises DataError when it is none."""

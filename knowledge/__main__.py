@@ -16,7 +16,7 @@ from assistant.build import build_knowledge
 from assistant.conversations import Conversations
 from assistant.errors import AssistantError
 from assistant.judging import judge_modes, read_queries
-from assistant.replay import as_rows, replay
+from assistant.rehearsal import rehearse
 from assistant.settings import Settings, load_settings
 from knowledge.build import open_refresher
 from knowledge.check import check
@@ -77,7 +77,7 @@ def refresh(
                 settings.engines,
                 settings.knowledge,
                 show,
-                lambda version: as_rows(replay(settings, version, show)),
+                lambda version: rehearse(settings, version, show),
             )
             report = refresher.refresh(
                 sources, dry_run=dry_run, prepare=prepare, strict=strict, rebuild=rebuild

@@ -11,11 +11,11 @@ from knowledge.extraction import Limits as ReadingLimits
 from knowledge.inspection.inspector import Inspector, TrainedInspector
 from knowledge.language import Detector
 from knowledge.load import Loader
-from knowledge.refresh import Refresher, Replay
+from knowledge.refresh import Refresher, Rehearse
 from knowledge.rerank import CALIBRATION, Calibration, CrossEncoderReranker
 from knowledge.retrieve import KnowledgeBase
 from knowledge.settings import KnowledgeSettings
-from knowledge.types import Progress
+from knowledge.types import Progress, Rehearsal
 from knowledge.versions import Versions
 
 WEIGHTS = Path(__file__).parent / "weights"
@@ -41,10 +41,10 @@ def open_refresher(
     engines: Path,
     settings: KnowledgeSettings,
     progress: Progress,
-    replay: Replay = lambda version: (),
+    rehearse: Rehearse = lambda version: Rehearsal(),
     inspector: Inspector | None = None,
 ) -> Refresher:
-    """The refresher for home; `replay` says which answers a new version would change, `inspector`
+    """The refresher for home; `rehearse` puts questions to a new version, `inspector`
     is another than the one that is shipped."""
     encoder = load_encoder(settings.encoder, engines, settings.threads, bulk=True)
     limits = ReadingLimits(
@@ -52,7 +52,7 @@ def open_refresher(
     )
     loader = Loader(Detector(), limits)
     inspector = inspector or open_inspector(encoder, engines, settings)
-    return Refresher(Versions(home), loader, encoder, inspector, settings, progress, replay)
+    return Refresher(Versions(home), loader, encoder, inspector, settings, progress, rehearse)
 
 
 def open_inspector(

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import date
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +22,16 @@ from knowledge.pending import Pending
 from knowledge.quarantine import Quarantine
 from knowledge.settings import KnowledgeSettings
 from knowledge.store import Store
-from knowledge.types import SEVERITIES, Chunk, Document, Finding, Progress, RefreshReport, Seen
+from knowledge.types import (
+    SEVERITIES,
+    Chunk,
+    Document,
+    Finding,
+    Progress,
+    RefreshReport,
+    Rehearsal,
+    Seen,
+)
 
 _EMBED_STEP = 256
 
@@ -48,7 +56,7 @@ class Draft:
         return bool(self.blocked or self.loaded.rejected)
 
     def report(
-        self, version: str, answers: Sequence[Any], published: bool, seconds: float
+        self, version: str, rehearsal: Rehearsal, published: bool, seconds: float
     ) -> RefreshReport:
         """What a refresh that made the version of it says."""
         counts = Counter(kind for kind, _ in self.changes)
@@ -64,7 +72,8 @@ class Draft:
             seconds=round(seconds, 3),
             published=published,
             changes=self.changes,
-            answers=tuple(answers),
+            answers=rehearsal.answers,
+            remarks=rehearsal.remarks,
         )
 
 

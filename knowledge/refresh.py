@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
 
 from chromadb.errors import ChromaError
 
@@ -21,10 +20,10 @@ from knowledge.pending import Pending
 from knowledge.quarantine import Quarantine
 from knowledge.settings import KnowledgeSettings
 from knowledge.store import Contents, Store, write_version
-from knowledge.types import Finding, Progress, RefreshReport, document_of, silent
+from knowledge.types import Finding, Progress, RefreshReport, Rehearsal, document_of, silent
 from knowledge.versions import Versions
 
-Replay = Callable[[str], Sequence[Any]]  # a version's name to the answers that it would change
+Rehearse = Callable[[str], Rehearsal]  # takes a version's name
 
 
 class Refresher:
@@ -38,7 +37,7 @@ class Refresher:
         inspector: Inspector,
         settings: KnowledgeSettings,
         progress: Progress = silent,
-        replay: Replay = lambda version: (),
+        rehearse: Rehearse = lambda version: Rehearsal(),
     ) -> None:
         self.versions = versions
         self.pending = Pending(versions.root)
@@ -48,7 +47,7 @@ class Refresher:
         )
         self.settings = settings
         self.progress = progress
-        self.replay = replay
+        self.rehearse = rehearse
 
     def refresh(
         self,
@@ -81,10 +80,10 @@ class Refresher:
             draft = self.drafter.draft(paths, reused, before)
             kept_back = dry_run or not draft.served or (strict and draft.is_questionable)
             version = before.folder.name if before else ""
-            answers: Sequence[Any] = ()
+            rehearsal = Rehearsal()
             if not (kept_back or draft.same):
                 version = self._prepare(paths, draft, reused, version)
-                answers = self.replay(version)
+                rehearsal = self.rehearse(version)
                 if not prepare:
                     self.versions.publish(version)
                 self.versions.prune(self.settings.keep_versions)
@@ -92,7 +91,7 @@ class Refresher:
                 self.quarantine.keep(draft.blocked, draft.chunks)
                 self.pending.clear()
         published = not kept_back and (draft.same or not prepare)
-        return draft.report(version, answers, published, time.monotonic() - started)
+        return draft.report(version, rehearsal, published, time.monotonic() - started)
 
     def _is_untouched(self, paths: Sequence[Path], before: Store) -> bool:
         """Whether the same files gave the version before, inspected today, all of them read and

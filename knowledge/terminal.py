@@ -74,6 +74,8 @@ def print_report(report: RefreshReport) -> None:
             _print_finding(finding)
     if notices := sum(f.severity == "notice" for f in report.findings):
         typer.echo(f"  {notices} notices, of what may be; --json shows them")
+    for remark in report.remarks:
+        typer.echo(f"  {remark}")
     for answer in report.answers:
         verdict = f" ({answer['verdict']})" if answer["verdict"] else ""
         typer.echo(f"  another answer{verdict}: {answer['question']}")

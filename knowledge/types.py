@@ -186,6 +186,15 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """What putting questions to a version told before it is published: the answers that change
+    (JSON values), and what the operator should know."""
+
+    answers: tuple[Any, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class RefreshReport:
     """What a refresh did. Counts are documents, `passages` those published."""
 
@@ -201,6 +210,7 @@ class RefreshReport:
     published: bool = True
     changes: tuple[tuple[str, str], ...] = field(default=())  # (added|changed|removed, document id)
     answers: tuple[Any, ...] = ()  # the answers to questions replayed that change
+    remarks: tuple[str, ...] = ()
 
 
 def parse_day(value: Any) -> date | None:

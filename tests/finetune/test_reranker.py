@@ -12,15 +12,8 @@ import pytest
 
 from finetune.calibrate import JudgedRow, fit, fit_order, outcomes
 from finetune.lora import save_headed
-from finetune.reranker import (
-    ReaderRecipe,
-    inputs_of,
-    network,
-    pair_tokenizer,
-    relevance_of,
-    train,
-    withheld_score,
-)
+from finetune.pair_training import PairRecipe, network, pair_tokenizer
+from finetune.reranker import inputs_of, relevance_of, train_reader, withheld_score
 from finetune.reranker_data import (
     Pair,
     find_span,
@@ -31,7 +24,7 @@ from finetune.reranker_data import (
     without_answer,
 )
 from knowledge.encoder import Encoder
-from knowledge.minilm import ENCODER_ADAPTER, backbone, extended_tokenizer, minilm_folder
+from knowledge.reading_net import ReadingNet
 from knowledge.rerank import FEATURES
 
 TEXT = "Returns: Boots come back within 21 days. Socks stay with you. Postage costs GBP 3."
@@ -114,7 +107,7 @@ def test_documents_become_a_shop_without_the_expired_and_the_internal(tmp_path: 
 
 
 def test_the_tokens_of_an_answer_are_marked_and_no_answer_is_the_first_token() -> None:
-    tokenizer = pair_tokenizer(extended_tokenizer(minilm_folder(), ENCODER_ADAPTER))
+    tokenizer = pair_tokenizer(160)
     span = find_span(TEXT, ["21 days"])
     pairs = [
         Pair("q?", TEXT, 1, span, "s"),
@@ -132,21 +125,19 @@ def test_training_learns_a_toy_shop_and_what_was_saved_reads_the_same(
     tmp_path: Path, encoder: Encoder
 ) -> None:
     shop = read_shop(shop_file(tmp_path))
-    tokenizer = extended_tokenizer(minilm_folder(), ENCODER_ADAPTER)
-    net = network(backbone(minilm_folder(), ENCODER_ADAPTER), None, rank=8)
-    train(
+    net = network(ReadingNet, rank=8)
+    train_reader(
         net,
-        tokenizer,
         lambda rng: list(shop_pairs(shop, encoder, rng=rng)),
         tmp_path / "out",
-        ReaderRecipe(epochs=12, batch=8, rate=2e-3),
+        PairRecipe(epochs=12, batch=8, rate=2e-3),
     )
     pairs = list(shop_pairs(shop, encoder, negatives=3))
-    logits = relevance_of(net, tokenizer, pairs)
+    logits = relevance_of(net, pairs)
     assert withheld_score(pairs, logits)["first"] >= 0.8
     save_headed(net, tmp_path / "again")
-    loaded = network(backbone(minilm_folder(), ENCODER_ADAPTER), tmp_path / "again")
-    assert relevance_of(loaded, tokenizer, pairs) == pytest.approx(logits, abs=0.15)
+    loaded = network(ReadingNet, tmp_path / "again")
+    assert relevance_of(loaded, pairs) == pytest.approx(logits, abs=0.15)
 
 
 def test_the_score_counts_right_answers_above_the_threshold_that_withholds() -> None:

@@ -1,0 +1,120 @@
+"""Train the verifier: MiniLM with a LoRA adapter that judges (sentence, passage).
+
+It goes on from the reranker's adapter, which has learnt to weigh a question's conditions.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+from torch.nn import functional
+
+from finetune.errors import DataError
+from finetune.pair_training import (
+    SEED,
+    PairRecipe,
+    encoded,
+    network,
+    pair_tokenizer,
+    train_pairs,
+)
+from finetune.reranker_data import Shop, read_records
+from finetune.verifier_data import (
+    Shelves,
+    Statement,
+    all_shelves,
+    answer_statements,
+    grounded_statements,
+    learnt,
+    passage_statements,
+    reply_statements,
+    written_statements,
+)
+from knowledge.encoder import Encoder
+from knowledge.verdict_net import VerdictNet
+from knowledge.verifier import MAX_TOKENS
+
+_SMOOTHING = 0.03
+_WRITTEN = 2  # times an epoch
+_PASSAGES = 12  # of a shop
+_ANSWERS = 0.25  # share of a shop's questions
+_GROUNDED = {"english_grounded": 0.15, "chinese_grounded": 0.12}
+
+
+@dataclass(frozen=True, slots=True)
+class Lessons:
+    """What the verifier learns from: shops with what was written and replied to them."""
+
+    shops: tuple[Shelves, ...]
+    statements: Path
+    replies: Path
+    data: Path | None
+
+    @classmethod
+    def of(
+        cls,
+        shops: Sequence[Shop],
+        encoder: Encoder,
+        statements: Path,
+        replies: Path,
+        data: Path | None,
+    ) -> Lessons:
+        """Of shops and the folders beside them. Raises DataError when nothing was written."""
+        if not any(statements.glob("*.jsonl")):
+            raise DataError(f"{statements} holds no statements")
+        return cls(tuple(all_shelves(shops, encoder)), statements, replies, data)
+
+    def draw(self, rng: random.Random) -> list[Statement]:
+        """The rows of an epoch."""
+        return learnt(self._drawn(rng))
+
+    def _drawn(self, rng: random.Random) -> Iterator[Statement]:
+        for shelves in self.shops:
+            name = f"{shelves.shop.name}.jsonl"
+            if (path := self.statements / name).is_file():
+                yield from _WRITTEN * list(written_statements(path, shelves))
+            if (path := self.replies / name).is_file():
+                yield from reply_statements(read_records(path), shelves, rng)
+            yield from passage_statements(shelves, rng, _PASSAGES)
+            yield from answer_statements(shelves, rng, _ANSWERS)
+        if self.data:
+            for name, share in _GROUNDED.items():
+                path = self.data / "corpora" / f"{name}.jsonl.zst"
+                yield from grounded_statements(path, rng, share)
+
+
+def losses_of(
+    tokenizer: Tokenizer, net: VerdictNet, rows: Sequence[Statement]
+) -> Mapping[str, Tensor]:
+    """Cross-entropy of the verdicts."""
+    device = next(net.parameters()).device
+    _, inputs = encoded(tokenizer, rows)
+    with torch.autocast(device.type, torch.bfloat16):
+        logits = net(**{name: t.to(device) for name, t in inputs.items()})
+    verdicts = torch.tensor([r.verdict for r in rows], device=device)
+    return {
+        "verdict": functional.cross_entropy(logits.float(), verdicts, label_smoothing=_SMOOTHING)
+    }
+
+
+def train_verifier(
+    out: Path,
+    lessons: Lessons,
+    start: Path,
+    recipe: PairRecipe,
+    *,
+    resume: bool = False,
+    log: Callable[[str], object] = print,
+) -> None:
+    """Go on from the adapter in start. Raises DataError when there is nothing to learn from."""
+    torch.manual_seed(SEED)
+    log("drawing statements")
+    losses = partial(losses_of, pair_tokenizer(MAX_TOKENS))
+    train_pairs(network(VerdictNet, start), losses, lessons.draw, out, recipe, resume=resume)

@@ -1,0 +1,141 @@
+"""The dial: what promise golden questions support, and what a refresh makes of it."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+from scipy.stats import binom
+
+from assistant.build import build_assistant
+from assistant.dial import Trial, find_dial, kept, least_answers
+from assistant.errors import DialError
+from assistant.rehearsal import dial_of, rehearse
+from assistant.settings import Settings
+from assistant.types import Utterance
+from knowledge.build import open_refresher
+
+
+def trials(*wrong: int, count: int) -> list[Trial]:
+    """As many trials, ever less relevant; those at the places given are wrong."""
+    return [Trial(1 - n / (count + 1), n not in wrong, n not in wrong) for n in range(count)]
+
+
+def test_a_promise_needs_as_many_right_answers_as_the_binomial_says() -> None:
+    assert least_answers(0.05, 0.9) == 45
+    assert least_answers(0.1, 0.9) == 22
+    assert 0.95**45 <= 0.1 < 0.95**44
+    assert binom.cdf(1, least_answers(0.05, 0.9, 1), 0.05) <= 0.1
+
+
+def test_too_few_golden_questions_are_refused_with_the_number_that_is_needed() -> None:
+    with pytest.raises(DialError, match=r"at least 45 golden questions.*there are 44"):
+        find_dial(trials(count=44), 0.05, 0.9)
+    assert find_dial(trials(count=45), 0.05, 0.9).answered == 45
+
+
+def test_wrong_answers_that_are_sure_are_refused() -> None:
+    with pytest.raises(DialError, match="2 are wrong"):
+        find_dial(trials(0, 3, count=60), 0.1, 0.9)
+
+
+def test_the_threshold_goes_down_until_the_promise_cannot_be_shown() -> None:
+    ranked = trials(*range(60, 100), count=100)
+    dial = find_dial(ranked, 0.1, 0.9)
+    assert 50 <= dial.answered <= 63
+    assert dial.threshold == ranked[dial.answered - 1].relevance
+    assert dial.wrong == max(0, dial.answered - 60)
+
+
+def test_a_larger_share_answers_no_less() -> None:
+    rng = random.Random(3)
+    drawn = [Trial(r, rng.random() < r, True) for r in (rng.random() for _ in range(400))]
+    strict, lax = find_dial(drawn, 0.1, 0.9), find_dial(drawn, 0.3, 0.9)
+    assert strict.threshold > lax.threshold
+    assert strict.right < lax.right
+
+
+def test_the_promise_is_kept_on_questions_that_it_was_not_found_on() -> None:
+    rng = random.Random(5)
+    broken = 0
+    for _ in range(200):
+        drawn = [Trial(r, rng.random() < r**0.3, True) for r in (rng.random() for _ in range(300))]
+        try:
+            dial = find_dial(drawn[:150], 0.1, 0.9)
+        except DialError:
+            continue
+        answered = [t for t in drawn[150:] if t.relevance >= dial.threshold]
+        true = sum(1 - t.relevance**0.3 for t in answered) / len(answered)
+        broken += true > 0.1
+    assert broken <= 0.1 * 200
+
+
+@pytest.fixture
+def settings(tmp_path: Path, engines: Path) -> Settings:
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "engines").symlink_to(engines)
+    return Settings(home=home, most_wrong=0.5, confidence=0.7, clarify_threshold=0.05)
+
+
+def publish(settings: Settings, source: Path) -> str:
+    texts = {
+        "returns": "Boots can be sent back within 14 days of delivery, unworn and in their box.",
+        "postage": "Standard delivery to an address in Spain costs EUR 6.50.",
+    }
+    rows = [{"id": i, "title": i.title(), "text": t, "language": "en"} for i, t in texts.items()]
+    source.write_text("\n".join(json.dumps(r) for r in rows))
+    refresher = open_refresher(
+        settings.home,
+        settings.engines,
+        settings.knowledge,
+        lambda stage, done, total: None,
+        lambda version: rehearse(settings, version),
+    )
+    report = refresher.refresh([source])
+    return " ".join(report.remarks)
+
+
+def golden(settings: Settings, *rows: dict[str, object]) -> None:
+    (settings.home / "golden.jsonl").write_text("\n".join(json.dumps(r) for r in rows))
+
+
+RETURNS = {
+    "text": "Within how many days can boots be sent back?",
+    "relevant": ["returns"], "answerable": True, "facts": [["14 days"]],
+}  # fmt: skip
+POSTAGE = {
+    "text": "How much does standard delivery to Spain cost?",
+    "relevant": ["postage"], "answerable": True, "facts": [["EUR 6.50"]],
+}  # fmt: skip
+
+
+def test_a_publish_finds_the_dial_that_the_next_turn_answers_by(
+    settings: Settings, tmp_path: Path
+) -> None:
+    golden(settings, RETURNS, POSTAGE)
+    assert publish(settings, tmp_path / "c.jsonl") == ""
+    assistant = build_assistant(settings)
+    folder = assistant.skills["knowledge"].knowledge.versions.current_folder()  # type: ignore[attr-defined]
+    dial = kept(folder, 0.5, 0.7)
+    assert dial is not None
+    assert (dial.answered, dial.wrong, dial.right) == (2, 0, 1.0)
+    assert kept(folder, 0.4, 0.7) is None
+    reply = assistant.respond(Utterance(str(RETURNS["text"])))
+    assert reply.considered[0].relevance >= dial.threshold
+    assert reply.kind == "answer"
+    dial_of(settings, folder.name, 0.5, 0.7)
+    (folder / "dial.json").write_text(
+        json.dumps({**json.loads((folder / "dial.json").read_text()), "threshold": 0.9999})
+    )
+    strict = build_assistant(settings)
+    assert strict.respond(Utterance(str(RETURNS["text"]))).kind != "answer"
+
+
+def test_a_publish_says_when_the_golden_questions_do_not_support_the_promise(
+    settings: Settings, tmp_path: Path
+) -> None:
+    golden(settings, RETURNS)
+    assert "needs at least 2 golden questions" in publish(settings, tmp_path / "c.jsonl")
