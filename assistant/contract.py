@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
+from assistant.explain import plain_reason, span_of
 from assistant.types import Answer, Clarify, Reply
 
 
@@ -36,6 +38,7 @@ def reply_to_json(reply: Reply, identifier: str = "") -> dict[str, Any]:
             {"text": s.text, "supported": s.supported, "evidence_id": s.evidence_id}
             for s in (answer.sentences if answer else ())
         ],
+        "explanation": plain_reason(outcome, reply.language),
         "choices": list(outcome.choices) if isinstance(outcome, Clarify) else [],
         "generator": answer.generator if answer else "quote",
         "latency_ms": reply.latency_ms,
@@ -44,6 +47,7 @@ def reply_to_json(reply: Reply, identifier: str = "") -> dict[str, Any]:
 
 def trace_of(reply: Reply) -> dict[str, Any]:
     """How the reply came about, for staff only: what was considered, chosen and dropped."""
+    outcome = reply.outcome
     return {
         "standalone": reply.standalone,
         "intents": [
@@ -58,6 +62,12 @@ def trace_of(reply: Reply) -> dict[str, Any]:
                 "quote": e.quote,
             }
             for e in reply.considered
+        ],
+        "recalled": [asdict(r) for r in reply.recalled],
+        "threshold": round(reply.threshold, 4),
+        "rests_on": [
+            {"sentence": s.text, "evidence_id": s.evidence_id, "span": span_of(s, reply.considered)}
+            for s in (outcome.sentences if isinstance(outcome, Answer) else ())
         ],
         "dropped": [{"text": s.text, "reason": s.reason} for s in reply.dropped],
     }

@@ -314,7 +314,10 @@ def _without_documents(
     if not cited and not considered:
         return None, False
     kept = [c for c in trace.get("considered") or () if not rests(c)]
-    reply = reply | {"trace": trace | {"considered": kept, "dropped": []}}
+    recalled = [r for r in trace.get("recalled") or () if not rests(r)]
+    reply = reply | {
+        "trace": trace | {"considered": kept, "recalled": recalled, "dropped": [], "rests_on": []}
+    }
     if cited:
         reply |= {"reply": _WITHDRAWN, "citations": [], "sentences": []}
     return reply, cited

@@ -2,7 +2,7 @@
 
 Exact rules: a sentence that stands in the evidence word for word is supported; any other one needs
 every number, amount, date and name in it, the same negation, and most of its content words, in the
-evidence it names. A trained verifier can only make this stricter.
+evidence it names. A trained verifier judges what the rules let through, and can only be stricter.
 """
 
 from __future__ import annotations
@@ -10,9 +10,12 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
+from typing import Protocol
 
-from assistant.types import CheckedSentence, DraftSentence, Evidence
+from assistant.types import TITLE_JOINT, CheckedSentence, DraftSentence, Evidence
+from knowledge.rerank import as_read
 from knowledge.segment import content_words, is_cjk, with_plain_numbers
+from knowledge.verifier import Verdict
 
 # Share of content words that must stand in the evidence; the bar for replies re-checked from
 # outside is 0.8, so a paraphrase may add little of its own.
@@ -36,10 +39,24 @@ def numbers(text: str) -> set[str]:
     return {n.replace(",", "").rstrip(".:") for n in found}
 
 
-class GroundingCheck:
-    """Checks draft sentences against the evidence of the turn."""
+class Judge(Protocol):
+    """Judges (sentence, passage as it is read) pairs."""
 
-    def __init__(self, min_coverage: float = MIN_COVERAGE) -> None:
+    def judge(self, pairs: Sequence[tuple[str, str]]) -> list[Verdict]:
+        """One verdict a pair, in order."""
+        ...
+
+    def objection(self, verdict: Verdict) -> str:
+        """Why a sentence of this verdict is not shown, or ""."""
+        ...
+
+
+class GroundingCheck:
+    """Checks draft sentences against the evidence of the turn, by the rules and by a judge where
+    there is one."""
+
+    def __init__(self, judge: Judge | None = None, min_coverage: float = MIN_COVERAGE) -> None:
+        self.judge = judge
         self.min_coverage = min_coverage
 
     def check(self, sentence: DraftSentence, evidence: Sequence[Evidence]) -> CheckedSentence:
@@ -47,15 +64,25 @@ class GroundingCheck:
         named = [e for e in evidence if e.id == sentence.evidence_id]
         reason = "names no evidence of this turn"
         for piece in named or ([] if sentence.evidence_id else evidence):
-            reason = self._objection(sentence.text, f"{piece.title}\n{piece.text}")
+            reason = self.objection(sentence.text, piece)
             if not reason:
                 return CheckedSentence(sentence.text, True, piece.id)
         return CheckedSentence(sentence.text, False, sentence.evidence_id, reason)
 
-    def _objection(self, sentence: str, evidence: str) -> str:
-        """Why evidence does not support sentence, or ""."""
-        if normal(sentence) in normal(evidence):
+    def objection(self, sentence: str, piece: Evidence) -> str:
+        """Why a piece of evidence does not support a sentence, or ""."""
+        whole = f"{piece.title}\n{piece.text}"
+        if normal(sentence) in normal(whole):
             return ""
+        if reason := self._broken_rule(sentence, whole):
+            return reason
+        if self.judge is None:
+            return ""
+        passage = as_read(piece.title.split(TITLE_JOINT), piece.text)
+        (verdict,) = self.judge.judge([(sentence, passage)])
+        return self.judge.objection(verdict)
+
+    def _broken_rule(self, sentence: str, evidence: str) -> str:
         if missing := numbers(sentence) - numbers(evidence):
             return f"number not in the evidence: {', '.join(sorted(missing))}"
         names = {normal(n) for n in _NAME.findall(sentence)}

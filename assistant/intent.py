@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
 
-from assistant.types import Intent
+from assistant.explain import word_weights
+from assistant.types import Intent, WordWeight
 from knowledge.intent_classifier import OUT_OF_SCOPE, IntentClassifier
 
 Skill = Literal["knowledge", "small_talk", "person"]
@@ -26,9 +28,11 @@ class Router:
 
     def __init__(self, classifier: IntentClassifier) -> None:
         self.classifier = classifier
+        self.word_weights = lru_cache(maxsize=512)(self._word_weights)
 
-    def route(self, text: str) -> Intent:
-        """The most likely intent with the next ones; out of scope where none is likely."""
+    def route(self, text: str, language: str) -> Intent:
+        """The most likely intent with the next ones; out of scope where none is likely and the
+        language is one that the classifier was taught."""
         manifest = self.classifier.manifest
         probabilities = self.classifier.probabilities([text])[0]
         order = np.argsort(-probabilities)[:_RANKED]
@@ -36,11 +40,19 @@ class Router:
         best = ranked[0][1]
         advice = manifest.bands.advice(best)
         # Who may be asking for a person is never told that the shop does not deal with that.
-        if advice == "out_of_scope" and _SKILL_OF.get(ranked[0][0]) != "person":
+        is_told = advice == "out_of_scope" and manifest.knows(language)
+        if is_told and _SKILL_OF.get(ranked[0][0]) != "person":
             return Intent(OUT_OF_SCOPE, round(1 - best, 4), tuple(ranked[:-1]))
         sure = advice == "route"
         either = () if sure else self._either(ranked[:2])
         return Intent(*ranked[0], tuple(ranked[1:]), is_sure=sure, either=either)
+
+    def _word_weights(self, text: str, intent: str) -> tuple[WordWeight, ...]:
+        """Which words of a text moved an intent; none for what the classifier has no label for."""
+        labels = self.classifier.manifest.labels
+        if intent not in labels:
+            return ()
+        return word_weights(self.classifier.probabilities, text, labels.index(intent))
 
     def _either(self, ranked: Sequence[tuple[str, float]]) -> tuple[str, ...]:
         """The two, where it is likely one of them and both are questions for the knowledge base:

@@ -21,7 +21,7 @@ from assistant.intent import UNKNOWN, Router
 from assistant.intent import Skill as SkillName
 from assistant.safety import Safety, clean
 from assistant.settings import Settings
-from assistant.skills import Skill
+from assistant.skills import Fetched, Skill
 from assistant.types import (
     Answer,
     CheckedSentence,
@@ -112,17 +112,17 @@ class Assistant:
             watch.language = language = self._language(text, utterance)
         if concern := self.safety.inspect(text):
             return self._reply(self._decline(concern, language), UNKNOWN, watch)
-        standalone = with_countries(resolve(text, utterance.history, self.names))
+        standalone = with_countries(resolve(text, utterance.history, self.names), language)
         question = Question(text, standalone, language, utterance.history, utterance.customer_id)
         with watch.stage("intent"):
-            intent = self.router.route(question.standalone)
+            intent = self.router.route(question.standalone, language)
         with watch.stage("retrieval"):
             skill = self.skills[self.router.skill(intent)]
             fetched = skill.fetch(question, intent)
         if fetched.outcome:
-            return self._reply(fetched.outcome, intent, watch, question, fetched.evidence)
+            return self._reply(fetched.outcome, intent, watch, question, fetched)
         outcome, dropped = self._answer(question, fetched.evidence, watch)
-        return self._reply(outcome, intent, watch, question, fetched.evidence, dropped)
+        return self._reply(outcome, intent, watch, question, fetched, dropped)
 
     def _language(self, text: str, utterance: Utterance) -> str:
         """Language of the reply: the text's, else the conversation's, else the interface's."""
@@ -207,15 +207,18 @@ class Assistant:
         intent: Intent,
         watch: Watch,
         question: Question | None = None,
-        considered: tuple[Evidence, ...] = (),
+        fetched: Fetched | None = None,
         dropped: tuple[CheckedSentence, ...] = (),
     ) -> Reply:
+        fetched = fetched or Fetched()
         return Reply(
             outcome=outcome,
             language=watch.language,
             intent=intent,
             latency_ms=watch.total(),
-            considered=considered,
+            considered=fetched.evidence,
+            recalled=fetched.recalled,
+            threshold=fetched.threshold,
             dropped=dropped,
             standalone=question.standalone if question else "",
         )

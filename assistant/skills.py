@@ -9,6 +9,7 @@ from typing import Protocol
 from assistant import phrases
 from assistant.settings import Settings
 from assistant.types import (
+    TITLE_JOINT,
     Answer,
     Clarify,
     Dispute,
@@ -17,6 +18,7 @@ from assistant.types import (
     Intent,
     Outcome,
     Question,
+    Recalled,
     Refuse,
 )
 from knowledge.intent_classifier import OUT_OF_SCOPE
@@ -26,14 +28,18 @@ from knowledge.segment import content_words, split_sentences
 from knowledge.types import Passage
 
 _MAX_CHOICES = 3
+_TRACED = 10  # passages that a trace tells of
 
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """What a skill found: evidence to answer from, or an outcome that ends the turn."""
+    """What a skill found: evidence to answer from, or an outcome that ends the turn; and for the
+    trace all that was found, and the relevance from which is answered."""
 
     evidence: tuple[Evidence, ...] = ()
     outcome: Outcome | None = None
+    recalled: tuple[Recalled, ...] = ()
+    threshold: float = 0.0
 
 
 class Skill(Protocol):
@@ -61,17 +67,20 @@ class KnowledgeSkill:
         """Passages relevant enough to quote; else a clarifying question, a refusal or a person."""
         vector = self.knowledge.encoder.embed([question.standalone])[0]
         count = max(self.settings.knowledge.rerank_passages, _MAX_CHOICES)
-        candidates = self.knowledge.candidates(
+        found = self.knowledge.candidates(
             question.standalone, vector, count, "reranked", question.language
-        )[:count]
-        evidence = tuple(self._evidence(c) for c in candidates)
-        return Fetched(evidence, self._instead_of_answer(question, intent, evidence))
+        )
+        evidence = tuple(self._evidence(c) for c in found[:count])
+        recalled = tuple(_recalled(c) for c in found[:_TRACED])
+        threshold = self._threshold()
+        outcome = self._instead_of_answer(question, intent, evidence, threshold)
+        return Fetched(evidence, outcome, recalled, threshold)
 
     def _instead_of_answer(
-        self, question: Question, intent: Intent, evidence: Sequence[Evidence]
+        self, question: Question, intent: Intent, evidence: Sequence[Evidence], threshold: float
     ) -> Outcome | None:
         language, best = question.language, evidence[0].relevance if evidence else 0.0
-        if best >= self._threshold():
+        if best >= threshold:
             return None
         if intent.name == OUT_OF_SCOPE and self._is_known(question):
             text = phrases.say("out_of_scope", language, shop=self.settings.shop_name)
@@ -99,6 +108,17 @@ class KnowledgeSkill:
             for c in self.knowledge.contradictions(candidate.chunk.id)
         )
         return Evidence.of_passage(passage, quote, candidate.relevance, disputes)
+
+
+def _recalled(candidate: Candidate) -> Recalled:
+    return Recalled(
+        candidate.chunk.id,
+        TITLE_JOINT.join(candidate.chunk.title_path),
+        round(candidate.cosine, 4),
+        round(candidate.bm25, 4),
+        round(candidate.weight, 4),
+        round(candidate.relevance, 4) if candidate.is_read else None,
+    )
 
 
 def widen(window: str, text: str, max_words: int) -> str:

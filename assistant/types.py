@@ -14,6 +14,7 @@ from knowledge.types import Passage
 
 Role = Literal["customer", "assistant", "agent"]
 GeneratorName = Literal["quote", "lm"]
+TITLE_JOINT = " › "  # between the headings of a piece of evidence
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ class Evidence:
             id=passage.id,
             kind="passage",
             source=passage.source,
-            title=" › ".join(passage.title_path),
+            title=TITLE_JOINT.join(passage.title_path),
             text=passage.text,
             language=passage.language,
             relevance=relevance,
@@ -108,6 +109,28 @@ class Dispute:
 
     quote: str
     other: Evidence
+
+
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """A passage that was found for a turn: its cosine with the question, its BM25 score as a share
+    of the best, and the weight that both gave it. `relevance` is what it got when it was read,
+    None where it was not."""
+
+    evidence_id: str
+    title: str
+    cosine: float
+    bm25: float
+    weight: float
+    relevance: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class WordWeight:
+    """A word of a message, and by how much it raised the probability of the intent."""
+
+    word: str
+    weight: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,13 +227,16 @@ Outcome = Answer | Clarify | Refuse | Handoff
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One finished turn: the outcome and how it came about. `latency_ms` is by stage."""
+    """One finished turn: the outcome and how it came about. `latency_ms` is by stage, `threshold`
+    the relevance from which was answered."""
 
     outcome: Outcome
     language: str
     intent: Intent
     latency_ms: dict[str, float] = field(default_factory=dict)
     considered: tuple[Evidence, ...] = ()
+    recalled: tuple[Recalled, ...] = ()
+    threshold: float = 0.0
     dropped: tuple[CheckedSentence, ...] = ()
     standalone: str = ""
 

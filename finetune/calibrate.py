@@ -132,8 +132,9 @@ def _found(
 ) -> Iterator[tuple[str, ShopQuestion, list[Candidate], list[tuple[float, ...]]]]:
     """(name, question, candidates, their features) for each question that finds something."""
     index = knowledge.index()
+    language = shop.language
     for number, asked_as in enumerate(shop.questions):
-        question = replace(asked_as, text=with_countries(asked_as.text))
+        question = replace(asked_as, text=with_countries(asked_as.text, language))
         vector = knowledge.encoder.embed([question.text])[0]
         found = knowledge.candidates(question.text, vector, 10, "fused")
         asked = frozenset(content_words(question.text))

@@ -45,7 +45,7 @@ def answered_questions(shop: Shop, encoder: Encoder) -> list[Answered]:
     """The shop's questions that a chunk answers; `encoder` says which other chunks are near."""
     chunks = shop_chunks(shop)
     vectors = encoder.embed([c.indexed_text for c in chunks])
-    questions = [with_countries(q.text) for q in shop.questions]
+    questions = [with_countries(q.text, shop.language) for q in shop.questions]
     found = []
     for question, text, vector in zip(
         shop.questions, questions, encoder.embed(questions), strict=True

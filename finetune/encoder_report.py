@@ -22,7 +22,7 @@ def question_scores(encoder: Encoder, shops: Sequence[Shop]) -> dict[str, float]
     for shop in shops:
         chunks = shop_chunks(shop)
         vectors = encoder.embed([c.indexed_text for c in chunks])
-        asked = encoder.embed([with_countries(q.text) for q in shop.questions])
+        asked = encoder.embed([with_countries(q.text, shop.language) for q in shop.questions])
         for question, vector in zip(shop.questions, asked, strict=True):
             order = np.argsort(-(vectors @ vector))
             right = [n for n, at in enumerate(order) if answers(chunks[at], question)]

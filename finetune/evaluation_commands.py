@@ -9,7 +9,7 @@ import typer
 
 from assistant.settings import load_settings
 from finetune.command_line import DEFAULT_HOME, UNSEEN_SHOPS, Home, Json, clear_errors, show
-from finetune.reader_commands import embedded_encoder
+from finetune.reader_commands import UNSEEN_STATEMENTS, embedded_encoder
 from knowledge.encoder import MiniLM
 from knowledge.minilm import minilm_folder
 
@@ -82,6 +82,27 @@ def evaluate_reranker_command(
             settings.engines, settings.knowledge,
         )  # fmt: skip
         show(thresholds, as_json)
+
+
+@evaluations.command("evaluate-verifier")
+def evaluate_verifier_command(
+    verifier_folder: Annotated[Path, typer.Argument(help="Folder made by `verifier`.")],
+    statements: Annotated[Path, typer.Option(help="Written to the shops.")] = UNSEEN_STATEMENTS,
+    shops: Annotated[Path, typer.Option(help="The shops.")] = UNSEEN_SHOPS,
+    home: Home = DEFAULT_HOME,
+    as_json: Json = False,
+) -> None:
+    """Measure how many unsupported statements are caught, and supported ones refused."""
+    from finetune.reranker_data import shops_below
+    from finetune.verifier_data import held_statements
+    from finetune.verifier_report import verifier_scores
+    from knowledge.verifier import Verifier
+
+    with clear_errors():
+        settings = load_settings(home=home)
+        verifier = Verifier(verifier_folder, settings.engines, settings.knowledge.threads)
+        held = held_statements(statements, shops_below(shops), embedded_encoder(settings))
+        show(verifier_scores(verifier, held, verifier.least), as_json)
 
 
 @evaluations.command("evaluate-inspector")

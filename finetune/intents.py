@@ -6,6 +6,7 @@ the probabilities, and the bands in which a message is routed, asked about, or o
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -31,7 +32,9 @@ from finetune.lora import save_headed
 from finetune.rewriting import Rewriting
 from finetune.synonyms import Synonyms
 from knowledge.intent_classifier import Bands, Manifest
+from knowledge.language import Detector
 
+_FEW = 0.05  # share of the texts that may be taken for another language by mistake
 _EVERY_OTHER = 5  # one in so many of the messages on other things is held
 
 
@@ -72,13 +75,22 @@ def train_intents(
     fit(objective, plan, training_folder(out), run, resume=resume)
     objective.keep_best()
     logits, target = router.logits(held.texts), targets(held, labels).numpy()
-    raw = Manifest(tuple(labels), 1.0, Bands(0.0, 0.0), learnt.several)
+    languages = languages_of(learnt.texts)
+    raw = Manifest(tuple(labels), 1.0, Bands(0.0, 0.0), learnt.several, languages)
     manifest = calibrated(raw, logits, target, router.logits(held_others), costs)
     out.mkdir(parents=True, exist_ok=True)
     save_headed(router.net, out)
     manifest.write(out)
     finish(out)
     return manifest
+
+
+def languages_of(texts: Sequence[str]) -> tuple[str, ...]:
+    """The languages of more than a few of the texts, as far as short messages tell."""
+    detector = Detector()
+    found = Counter(detector.detect(text).language for text in texts)
+    del found[""]
+    return tuple(sorted(n for n, count in found.items() if count >= _FEW * len(texts)))
 
 
 def calibrated(

@@ -1,4 +1,4 @@
-"""Commands that train what reads: intents, the encoder, the reranker, the inspector."""
+"""Commands that train what reads: intents, encoder, reranker, inspector, verifier."""
 
 # The training modules are imported where they are used: torch takes seconds.
 
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 readers = typer.Typer()
 _DEMO_WEIGHT = 3  # the demo shop's questions count this often
 FINDINGS = Path(__file__).parent / "findings"
+STATEMENTS = Path(__file__).parent / "statements"
+UNSEEN_STATEMENTS = Path(__file__).parent / "unseen_statements"
 RERANKER = Path(__file__).parents[1] / "knowledge" / "weights" / "reranker"
 
 
@@ -156,6 +158,7 @@ def reranker(
     start: Annotated[Path | None, typer.Option(help="Adapter to go on from.")] = None,
     epochs: Annotated[int, typer.Option(min=1)] = 2,
     pairs: Annotated[int | None, typer.Option(min=1, help="Most pairs an epoch.")] = None,
+    rate: Annotated[float, typer.Option(min=0, help="Smaller to go on from --start.")] = 5e-4,
     resume: Resume = False,
     home: Home = DEFAULT_HOME,
     as_json: Json = False,
@@ -180,6 +183,7 @@ def reranker(
             start=start,
             epochs=epochs,
             most=pairs,
+            rate=rate,
             resume=resume,
             log=log.info,
         )
@@ -243,6 +247,40 @@ def inspector(
                 told=told, epochs=epochs, resume=resume, log=log.info,
             )  # fmt: skip
         show(fit_beside(out, lessons, trained, settings.engines, log.info), as_json)
+
+
+@readers.command()
+def verifier(
+    out: Annotated[Path, typer.Option(help="Folder for the adapter and its calibration.")],
+    shops: Annotated[Path, typer.Option(help="Shops to train on.")] = SHOPS,
+    statements: Annotated[Path, typer.Option(help="What was written to them.")] = STATEMENTS,
+    held: Annotated[Path, typer.Option(help="Written to the unseen shops.")] = UNSEEN_STATEMENTS,
+    unseen: Annotated[Path, typer.Option(help="Shops to calibrate on.")] = UNSEEN_SHOPS,
+    start: Annotated[Path, typer.Option(help="The reranker to go on from.")] = RERANKER,
+    epochs: Annotated[int, typer.Option(min=1)] = 1,
+    rate: Annotated[float, typer.Option(min=0)] = 2e-4,
+    resume: Resume = False,
+    home: Home = DEFAULT_HOME,
+    as_json: Json = False,
+) -> None:
+    """Train and calibrate what verifies replies; public sets are found in FRONTDESK_DATA."""
+    from finetune.pair_training import PairRecipe
+    from finetune.reranker_data import shops_below
+    from finetune.verifier import Lessons, train_verifier
+    from finetune.verifier_data import held_statements
+    from finetune.verifier_report import calibrate_verifier, verifier_scores
+    from knowledge.verifier import Verifier
+
+    with clear_errors():
+        settings = load_settings(home=home)
+        trained = embedded_encoder(settings)
+        kept = held_statements(held, shops_below(unseen), trained)
+        lessons = Lessons.of(shops_below(shops), trained, statements, REPLIES, settings.data)
+        recipe = PairRecipe(epochs, 32, rate)
+        train_verifier(out, lessons, start, recipe, resume=resume, log=log.info)
+        found = Verifier(out, settings.engines, settings.knowledge.threads)
+        least = calibrate_verifier(out, found, kept)
+        show({"supported_from": least} | verifier_scores(found, kept, least), as_json)
 
 
 def _public_data(settings: Settings) -> Path:

@@ -43,6 +43,7 @@ from knowledge.reading_net import ReadingNet
 _SMOOTHING = 0.03
 _SPAN_WEIGHT = 0.25
 _CHINESE_SHARE = 0.08
+_SMOOTHED = 0.3  # exponent of the languages' shares
 
 
 def inputs_of(tokenizer: Tokenizer, pairs: Sequence[Pair]) -> tuple[dict[str, Tensor], Tensor]:
@@ -156,6 +157,23 @@ def chinese_pairs(data: Path, rng: random.Random, count: int) -> list[Pair]:
     return rng.sample(pairs, min(count, len(pairs)))
 
 
+def among_languages(
+    drawn: Mapping[str, Sequence[Pair]], most: int | None, rng: random.Random
+) -> list[Pair]:
+    """All pairs, or `most` of them, of which languages that have few get more than their share
+    (Conneau et al., "Unsupervised cross-lingual representation learning at scale", arXiv
+    1911.02116, section 3.1)."""
+    if most is None:
+        return [pair for pairs in drawn.values() for pair in pairs]
+    shares = {language: len(pairs) ** _SMOOTHED for language, pairs in drawn.items()}
+    whole = sum(shares.values())
+    return [
+        pair
+        for language, pairs in drawn.items()
+        for pair in rng.sample(list(pairs), min(len(pairs), round(most * shares[language] / whole)))
+    ]
+
+
 def train_reranker(
     out: Path,
     material: Material,
@@ -165,6 +183,7 @@ def train_reranker(
     start: Path | None = None,
     epochs: int = 2,
     most: int | None = None,
+    rate: float = PairRecipe.rate,
     resume: bool = False,
     log: Callable[[str], object] = print,
 ) -> dict[str, float]:
@@ -188,11 +207,15 @@ def train_reranker(
     log("stage 2: shops")
 
     def pairs(rng: random.Random) -> list[Pair]:
-        drawn = [p for s in material.shops for p in shop_pairs(s, encoder, rng=rng)]
+        drawn: dict[str, list[Pair]] = {}
+        for shop in material.shops:
+            drawn.setdefault(shop.language, []).extend(shop_pairs(shop, encoder, rng=rng))
         if data:
-            drawn += chinese_pairs(data, rng, round(_CHINESE_SHARE * len(drawn)))
-        return rng.sample(drawn, min(most or len(drawn), len(drawn)))
+            count = round(_CHINESE_SHARE * sum(map(len, drawn.values())))
+            drawn.setdefault("zh", []).extend(chinese_pairs(data, rng, count))
+        return among_languages(drawn, most, rng)
 
-    train_reader(network(ReadingNet, start), pairs, out, PairRecipe(epochs), resume=resume)
+    recipe = PairRecipe(epochs, rate=rate)
+    train_reader(network(ReadingNet, start), pairs, out, recipe, resume=resume)
     unseen = [p for s in material.unseen for p in shop_pairs(s, encoder, negatives=6)]
     return scores(network(ReadingNet, out), unseen)

@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,7 @@ _CHUNK_WORDS = 90  # as served, see KnowledgeSettings
 _WINDOW_WORDS = (30, 50, 70, 85)
 _MAX_CHARACTERS = 640
 _UNTITLED_SHARE = 0.15
+_TELLING = 8  # passages that tell the language of a shop
 _MAX_BYTES = 500_000_000
 # Retrieval is measured on this part of chinese_grounded.
 MEASURED_ON = "DRCKnowledgeTeam/DRCD dev"
@@ -211,6 +213,16 @@ class Shop:
     passages: tuple[tuple[str, str, str], ...]
     questions: tuple[ShopQuestion, ...]
 
+    @property
+    def language(self) -> str:
+        """That of its passages."""
+        return _language(" ".join(text for _, _, text in self.passages[:_TELLING]))
+
+
+@lru_cache(maxsize=1024)
+def _language(text: str) -> str:
+    return Detector().detect(text).language
+
 
 @dataclass(frozen=True, slots=True)
 class Material:
@@ -277,7 +289,8 @@ def shop_pairs(
     given once more without the sentence that answers, and some titles are left out.
     """
     chunks = shop_chunks(shop)
-    questions = [replace(q, text=with_countries(q.text)) for q in shop.questions]
+    language = shop.language
+    questions = [replace(q, text=with_countries(q.text, language)) for q in shop.questions]
     right = [[c for c in chunks if answers(c, q)] for q in questions]
     vectors = encoder.embed([c.indexed_text for c in chunks])
     asked = encoder.embed([q.text for q in questions])

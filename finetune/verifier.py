@@ -29,7 +29,6 @@ from finetune.reranker_data import Shop, read_records
 from finetune.verifier_data import (
     Shelves,
     Statement,
-    all_shelves,
     answer_statements,
     grounded_statements,
     learnt,
@@ -69,7 +68,7 @@ class Lessons:
         """Of shops and the folders beside them. Raises DataError when nothing was written."""
         if not any(statements.glob("*.jsonl")):
             raise DataError(f"{statements} holds no statements")
-        return cls(tuple(all_shelves(shops, encoder)), statements, replies, data)
+        return cls(tuple(Shelves(s, encoder) for s in shops), statements, replies, data)
 
     def draw(self, rng: random.Random) -> list[Statement]:
         """The rows of an epoch."""

@@ -218,11 +218,19 @@ def _is_statement(sentence: str) -> bool:
     return length >= _LEAST_WORDS and len(sentence) <= _LONGEST and sentence[-1] not in "?？:："
 
 
+def held_statements(folder: Path, shops: Sequence[Shop], encoder: Encoder) -> list[Statement]:
+    """What was written to the shops that a folder has a file for. Raises DataError for none."""
+    found = [
+        statement
+        for shop in shops
+        if (path := folder / f"{shop.name}.jsonl").is_file()
+        for statement in written_statements(path, Shelves(shop, encoder))
+    ]
+    if not found:
+        raise DataError(f"{folder} holds no statements to these shops")
+    return found
+
+
 def learnt(statements: Iterable[Statement]) -> list[Statement]:
     """Those whose kind is not kept for measuring."""
     return [s for s in statements if s.kind not in UNSEEN_KINDS]
-
-
-def all_shelves(shops: Sequence[Shop], encoder: Encoder) -> list[Shelves]:
-    """The shops with what lies near what."""
-    return [Shelves(shop, encoder) for shop in shops]

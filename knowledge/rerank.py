@@ -68,7 +68,8 @@ MODELS: dict[str, frozenset[str]] = {
 class Candidate:
     """A chunk found for a question; `score` is that of the stage that ranked it last.
 
-    `cosine` is between the question and the chunk, `bm25` is divided by the best one found.
+    `cosine` is between the question and the chunk, `bm25` is divided by the best one found;
+    `weight` is what they made of it before it was read, `is_read` says that it was.
     """
 
     row: int
@@ -78,6 +79,8 @@ class Candidate:
     chunk: Chunk
     quote: str = ""
     relevance: float = 0.0
+    weight: float = 0.0
+    is_read: bool = False
 
 
 class Reader(Protocol):
@@ -106,8 +109,13 @@ class Reranker(Protocol):
 
 
 def reading_text(chunk: Chunk) -> str:
-    """A chunk as the cross-encoder reads it: the title path, then the text on one line."""
-    return " - ".join(chunk.title_path) + ": " + " ".join(chunk.text.split())
+    """A chunk as the networks read it."""
+    return as_read(chunk.title_path, chunk.text)
+
+
+def as_read(title_path: Sequence[str], text: str) -> str:
+    """The title path, then the text on one line."""
+    return " - ".join(title_path) + ": " + " ".join(text.split())
 
 
 def windows_of(text: str) -> list[str]:
@@ -190,6 +198,7 @@ class CrossEncoderReranker:
         rows = cheap_features(question, asked, candidates, index)
         kind = model_for(known)
         weights = [self.calibration.relevance(kind, row) for row in rows]
+        candidates = [replace(c, weight=w) for c, w in zip(candidates, weights, strict=True)]
         order = sorted(range(len(rows)), key=lambda n: -weights[n])
         first = order[: self.passages]
         if kind == "prior":
@@ -201,6 +210,7 @@ class CrossEncoderReranker:
                     quote=best_window(asked, candidates[n], index),
                     relevance=weights[n],
                     score=weights[n],
+                    is_read=True,
                 )
                 for n in first
             ]
@@ -224,7 +234,11 @@ class CrossEncoderReranker:
             (reading,) = self.reader.read(asked, [text])
             relevance = self.calibration.relevance("read", with_reader(rows[n], reading))
             quote = sentence_at(chunk, text, reading.span)
-            judged.append(replace(candidates[n], quote=quote, relevance=relevance, score=relevance))
+            judged.append(
+                replace(
+                    candidates[n], quote=quote, relevance=relevance, score=relevance, is_read=True
+                )
+            )
             if relevance >= SURE:
                 break
         return judged

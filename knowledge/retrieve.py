@@ -191,7 +191,8 @@ class KnowledgeBase:
         day: date | None = None,
     ) -> list[Passage]:
         """The k best passages for query, best first. Raises EmptyKnowledge."""
-        query = with_countries(query)
+        language = language or self.detector.detect(query).language
+        query = with_countries(query, language)
         candidates = self.candidates(
             query, self.encoder.embed([query])[0], k, mode, language, for_staff, day
         )

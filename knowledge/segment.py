@@ -14,12 +14,14 @@ from knowledge.hanzi import simplified
 jieba.setLogLevel(logging.WARNING)
 
 # Raise it when texts are cut into other words, so that kept terms are made anew.
-TOKENS = 2
+TOKENS = 3
 
 _CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _CJK_RUN = re.compile(f"[{_CJK}]+")
 _LETTER = rf"(?![{_CJK}])[^\W_]"
 _WORD = re.compile(rf"[{_CJK}]+|(?:{_LETTER})+(?:['’.,](?:{_LETTER})+)*")
+# Customers who write Spanish leave them out.
+_ACUTE = str.maketrans("áéíóú", "aeiou")
 _ABBREVIATION = re.compile(
     r"(?:\b(?:e\.g|i\.e|etc|approx|incl|excl|max|min|no|vs|mr|mrs|ms|dr|st|ca|bzw|z\.b)|\b[a-z])\.$",
     re.IGNORECASE,
@@ -103,8 +105,21 @@ def words(text: str) -> list[str]:
         if _CJK_RUN.match(token):
             found.extend(jieba.lcut_for_search(token))
         else:
-            found.append(token.casefold())
+            found.append(token.casefold().translate(_ACUTE))
     return found
+
+
+def word_spans(text: str) -> list[tuple[int, int]]:
+    """Where the words of text begin and end, in characters; Chinese and Japanese ones as jieba cuts
+    them."""
+    spans: list[tuple[int, int]] = []
+    for match in _WORD.finditer(text):
+        if _CJK_RUN.match(match.group()):
+            cuts = jieba.tokenize(match.group())
+            spans += [(match.start() + a, match.start() + b) for _, a, b in cuts]
+        else:
+            spans.append(match.span())
+    return spans
 
 
 def search_terms(text: str) -> list[str]:

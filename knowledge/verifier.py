@@ -5,6 +5,7 @@ MiniLM with a LoRA adapter and a head of three verdicts, trained by `python -m f
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from knowledge.pair_engine import PairEngine
 if TYPE_CHECKING:
     from knowledge.heads import Headed
 
+CALIBRATION = "calibration.json"
 MAX_TOKENS = 224  # as in training: a long sentence, a title and a passage as it is served
 
 
@@ -33,7 +35,8 @@ class Verdict:
 
 
 class Verifier:
-    """Judges sentences by passages; `bulk` is for thousands of them.
+    """Judges sentences by passages; `bulk` is for thousands of them. What it must be sure of is in
+    the folder's calibration.
 
     Raises EncoderError when the folder holds no verifier.
     """
@@ -51,6 +54,10 @@ class Verifier:
             bulk=bulk,
         )
         self.name = self._engine.name
+        calibration = folder / CALIBRATION
+        # Not there while it is being calibrated.
+        known = json.loads(calibration.read_text()) if calibration.is_file() else {"supported": 1}
+        self.least = float(known["supported"])
 
     def judge(self, pairs: Sequence[tuple[str, str]]) -> list[Verdict]:
         """One verdict a (sentence, passage), in order."""
@@ -58,6 +65,14 @@ class Verifier:
             [len(sentence) + len(passage) for sentence, passage in pairs],
             lambda rows: self._judge([pairs[r] for r in rows]),
         )
+
+    def objection(self, verdict: Verdict) -> str:
+        """Why a sentence of this verdict is not shown, or ""."""
+        if verdict.supported >= self.least:
+            return ""
+        if verdict.contradicted > verdict.unstated:
+            return "the passage says otherwise"
+        return "the passage does not say so"
 
     def _judge(self, pairs: Sequence[tuple[str, str]]) -> list[Verdict]:
         logits = np.array([row for _, (row,) in self._engine.run(pairs)], dtype=np.float64)

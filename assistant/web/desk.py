@@ -175,7 +175,8 @@ class Desk:
             for row in self.store.ratings()
             if row["conversation_id"] == conversation_id
         }
-        return [show(message, verdicts) for message in messages]
+        weights = self.service.assistant.router.word_weights
+        return [show(message, verdicts, weights) for message in messages]
 
 
 def _queue(words: Words, rows: Sequence[Row], opened: str, me: str) -> str:

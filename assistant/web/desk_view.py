@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from assistant.conversations import Conversation, StoredMessage
+from assistant.types import WordWeight
+from knowledge.rerank import SURE
 
+WordWeights = Callable[[str, str], Sequence[WordWeight]]
 _PREVIEW_CHARACTERS = 120
 _STAGES = ("language", "intent", "retrieval", "generation", "grounding")
 
@@ -49,11 +52,28 @@ class Considered:
 
 
 @dataclass(frozen=True, slots=True)
+class Recalled:
+    """A passage that was found, and what became of it: `fate` is cited, fitting, unsure, spared
+    (an earlier one was sure) or unread (others came before it)."""
+
+    title: str
+    cosine: float
+    bm25: float
+    percent: int | None
+    fate: str
+
+
+@dataclass(frozen=True, slots=True)
 class Trace:
-    """How a reply came about; percentages are whole, `stages` are (name, milliseconds, share)."""
+    """How a reply came about; percentages are whole. `words` are those of the question, each with
+    the percentage points by which it raised the intent; `rests_on` are (sentence, page, the words
+    of the page); `stages` are (name, milliseconds, share)."""
 
     standalone: str
     intents: tuple[tuple[str, int], ...]
+    words: tuple[tuple[str, int], ...]
+    recalled: tuple[Recalled, ...]
+    rests_on: tuple[tuple[str, str, str], ...]
     considered: tuple[Considered, ...]
     dropped: tuple[tuple[str, str], ...]
     stages: tuple[tuple[str, float, int], ...]
@@ -123,8 +143,13 @@ def row_of(conversation: Conversation, summary: Summary) -> Row:
     )
 
 
-def show(message: StoredMessage, verdicts: Mapping[int, tuple[bool, str]]) -> Shown:
-    """A stored message with its trace and its rating."""
+def show(
+    message: StoredMessage,
+    verdicts: Mapping[int, tuple[bool, str]],
+    word_weights: WordWeights = lambda text, intent: (),
+) -> Shown:
+    """A stored message with its trace and its rating; `word_weights` says which words of a question
+    moved an intent."""
     reply = message.reply or {}
     helpful, rating_reason = verdicts.get(message.id, (None, ""))
     return Shown(
@@ -135,20 +160,30 @@ def show(message: StoredMessage, verdicts: Mapping[int, tuple[bool, str]]) -> Sh
         outcome=str(reply.get("outcome", "")),
         reason=str(reply.get("reason", "")),
         citations=tuple(str(c["title"]) for c in reply.get("citations", ())),
-        trace=trace_of(reply) if reply.get("trace") else None,
+        trace=trace_of(reply, word_weights) if reply.get("trace") else None,
         helpful=helpful,
         rating_reason=rating_reason,
     )
 
 
-def trace_of(reply: Mapping[str, Any]) -> Trace:
-    """The trace stored with a reply."""
+def trace_of(reply: Mapping[str, Any], word_weights: WordWeights) -> Trace:
+    """The trace stored with a reply, and which words moved its intent."""
     trace, latency = reply["trace"], reply.get("latency_ms", {})
-    cited = {c["evidence_id"] for c in reply.get("citations", ())}
+    cited = {c["evidence_id"]: c for c in reply.get("citations", ())}
     total = float(latency.get("total", 0.0))
     return Trace(
         standalone=str(trace.get("standalone", "")),
         intents=tuple((str(name), _percent(p)) for name, p in trace.get("intents", ())),
+        words=tuple(
+            (w.word, round(100 * w.weight))
+            for w in word_weights(str(trace.get("standalone", "")), str(reply.get("intent", "")))
+        ),
+        recalled=tuple(_recalled(trace, cited)),
+        rests_on=tuple(
+            (r["sentence"], cited[r["evidence_id"]]["title"], _words_of(cited, r))
+            for r in trace.get("rests_on", ())
+            if r["span"] and r["evidence_id"] in cited
+        ),
         considered=tuple(
             Considered(
                 str(e["evidence_id"]), str(e["title"]), _percent(e["relevance"]), str(e["quote"]),
@@ -165,6 +200,26 @@ def trace_of(reply: Mapping[str, Any]) -> Trace:
         total_ms=total,
         generator=str(reply.get("generator", "")),
     )  # fmt: skip
+
+
+def _recalled(trace: Mapping[str, Any], cited: Collection[str]) -> Iterator[Recalled]:
+    found, threshold = trace.get("recalled", ()), float(trace.get("threshold", 0.0))
+    sure = any((r["relevance"] or 0.0) >= SURE for r in found)
+    for row in found:
+        relevance = row["relevance"]
+        if row["evidence_id"] in cited:
+            fate = "cited"
+        elif relevance is None:
+            fate = "spared" if sure else "unread"
+        else:
+            fate = "fitting" if relevance >= threshold else "unsure"
+        percent = None if relevance is None else _percent(relevance)
+        yield Recalled(row["title"], float(row["cosine"]), float(row["bm25"]), percent, fate)
+
+
+def _words_of(cited: Mapping[str, Mapping[str, Any]], row: Mapping[str, Any]) -> str:
+    start, end = row["span"]
+    return str(cited[row["evidence_id"]].get("text", ""))[start:end]
 
 
 def suggest(messages: Sequence[StoredMessage]) -> Suggestion | None:

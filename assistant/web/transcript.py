@@ -43,6 +43,7 @@ class ShownMessage:
     parts: tuple[CitedText, ...]
     sources: tuple[Source, ...]
     choices: tuple[str, ...]
+    explanation: str
     helpful: bool | None
     reason: str
 
@@ -99,6 +100,7 @@ def show(message: StoredMessage, words: Texts, verdicts: Verdicts) -> ShownMessa
         parts=tuple(cited_parts(message.text, reply, sources)),
         sources=tuple(sources),
         choices=tuple(reply.get("choices", ())),
+        explanation=str(reply.get("explanation", "")),
         helpful=helpful,
         reason=reason,
     )

@@ -21,7 +21,7 @@ def router(*probabilities: float) -> Router:
     def fixed(texts: Sequence[str]) -> Any:
         return np.array([probabilities] * len(texts))
 
-    manifest = Manifest(LABELS, 1.0, Bands(0.4, 0.7))
+    manifest = Manifest(LABELS, 1.0, Bands(0.4, 0.7), languages=("en", "zh"))
     return Router(cast(IntentClassifier, SimpleNamespace(manifest=manifest, probabilities=fixed)))
 
 
@@ -40,23 +40,30 @@ def test_a_sure_intent_has_its_skill_and_an_unsure_one_asks_the_knowledge_base(
     probabilities: tuple[float, ...], name: str, skill: str
 ):
     with_bands = router(*probabilities)
-    intent = with_bands.route("hello")
+    intent = with_bands.route("hello", "en")
     assert intent.name == name
     assert with_bands.skill(intent) == skill
 
 
 def test_alternatives_are_the_next_likely_ones():
-    intent = router(0.1, 0.05, 0.8, 0.05).route("send it back")
+    intent = router(0.1, 0.05, 0.8, 0.05).route("send it back", "en")
     assert (intent.confidence, intent.alternatives[0]) == (0.8, ("greeting", 0.1))
-    outside = router(0.3, 0.25, 0.25, 0.2).route("who wrote hamlet")
+    outside = router(0.3, 0.25, 0.25, 0.2).route("who wrote hamlet", "en")
     assert (outside.confidence, outside.alternatives[0]) == (0.7, ("greeting", 0.3))
 
 
 def test_between_two_intents_both_are_named_and_between_many_none():
-    assert router(0.1, 0.05, 0.5, 0.35).route("it came broken").either == (
+    assert router(0.1, 0.05, 0.5, 0.35).route("it came broken", "en").either == (
         "returns",
         "shipping_info",
     )
-    assert router(0.2, 0.15, 0.45, 0.2).route("something else").either == ()
-    assert router(0.05, 0.35, 0.5, 0.1).route("complain to someone").either == ()
-    assert router(0.0, 0.0, 0.8, 0.2).route("send it back").either == ()
+    assert router(0.2, 0.15, 0.45, 0.2).route("something else", "en").either == ()
+    assert router(0.05, 0.35, 0.5, 0.1).route("complain to someone", "en").either == ()
+    assert router(0.0, 0.0, 0.8, 0.2).route("send it back", "en").either == ()
+
+
+def test_nothing_is_out_of_scope_in_a_language_that_was_not_taught():
+    unlikely = router(0.3, 0.25, 0.25, 0.2)
+    assert unlikely.route("wer schrieb hamlet", "de").name == "greeting"
+    assert unlikely.route("wer schrieb hamlet", "de").is_sure is False
+    assert unlikely.route("谁写了哈姆雷特", "zh").name == OUT_OF_SCOPE

@@ -29,6 +29,26 @@ def test_a_town_is_followed_by_where_it_lies(text: str, expected: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "language", "expected"),
+    [
+        ("Versand nach Graz?", "de", "Versand nach Graz (Österreich, EU)?"),
+        ("ich wohne in Wien", "de", "ich wohne in Wien (Österreich, EU)"),
+        ("meine Oma in Essen", "de", "meine Oma in Essen (Deutschland, EU)"),
+        ("das Essen kam kalt", "de", "das Essen kam kalt"),
+        ("envío a Ginebra", "es", "envío a Ginebra (Suiza)"),
+        ("vivo en Lisbon", "es", "vivo en Lisbon (Portugal, UE)"),
+        ("para mi madre en Oporto", "es", "para mi madre en Oporto (Portugal, UE)"),
+        ("livraison à Geneva", "fr", "livraison à Geneva (Suisse)"),
+        ("shipping to Geneva", "xx", "shipping to Geneva (Switzerland)"),
+    ],
+)
+def test_the_country_is_named_in_the_language_of_the_text(
+    text: str, language: str, expected: str
+) -> None:
+    assert with_countries(text, language) == expected
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "reading glasses", "Reading glasses on sale", "a nice mobile in orange", "George, who is he",
