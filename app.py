@@ -35,14 +35,22 @@ _FAVICON = Path(__file__).parent / "assistant" / "web" / "favicon.svg"
 
 
 def create_app(settings: Settings, service: ChatService) -> FastAPI:
-    """The web application over a chat service; it warms the models up when it starts."""
+    """The web application over a chat service; it warms the models up when it starts.
+
+    Raises SettingsError when home/staff.json is damaged.
+    """
     # Gradio takes seconds to import: not before the settings and the port are known to be good.
     import gradio as gr
 
+    from assistant.web.api import api_routes
+    from assistant.web.auth import StaffFile
     from assistant.web.chat import build_chat, head, theme
     from assistant.web.guard import Guard
+    from assistant.web.identity import Identities, Tickets
     from assistant.web.staff import mount_staff
+    from assistant.web.turns import Turns
 
+    staff, turns = StaffFile(settings.home), Turns(service)
     ready = threading.Event()
 
     @asynccontextmanager
@@ -67,11 +75,13 @@ def create_app(settings: Settings, service: ChatService) -> FastAPI:
             return JSONResponse({"status": "ready"})
         return JSONResponse({"status": "warming up"}, status_code=503)
 
-    mount_staff(app, settings, service)
+    identities = Identities(settings.web.identity_secret, service.conversations)
+    app.include_router(api_routes(service, turns, Tickets(staff.secret), identities))
+    mount_staff(app, settings, service, staff)
     # Last, for the chat's mount at / takes every path that is left.
     application: FastAPI = gr.mount_gradio_app(
         app,
-        build_chat(settings, service),
+        build_chat(settings, service, turns),
         path="/",
         footer_links=[],
         run_history=False,

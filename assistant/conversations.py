@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, case, insert, select, update
+from sqlalchemy import ColumnElement, case, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from assistant import tables
@@ -281,6 +281,26 @@ class Conversations:
             query = query.where(tables.ratings.c.conversation_id == conversation_id)
         with self._readers.connect() as connection:
             return [dict(row) for row in connection.execute(query).mappings()]
+
+    def use_once(self, token: str, expires: float) -> bool:
+        """Whether this is the first use of a token, by its id; forgotten when it has expired."""
+        used = tables.used_tokens
+        try:
+            with self._engine.begin() as connection:
+                connection.execute(delete(used).where(used.c.expires < time.time()))
+                connection.execute(insert(used).values(id=token, expires=expires))
+        except IntegrityError:
+            return False
+        return True
+
+    def delete(self, conversation_id: str) -> None:
+        """Erase a conversation with its messages and verdicts."""
+        with self._engine.begin() as connection:
+            for table in (tables.messages, tables.ratings):
+                connection.execute(delete(table).where(table.c.conversation_id == conversation_id))
+            connection.execute(
+                delete(tables.conversations).where(tables.conversations.c.id == conversation_id)
+            )
 
     def log(self, who: str, what: str, detail: str = "") -> None:
         """Append to the audit log."""

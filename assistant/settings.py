@@ -40,6 +40,9 @@ class WebSettings(BaseModel):
 
     agent_password: str = Field("", description="Log-in for /desk; empty: made at first start.")
     operator_password: str = Field("", description="Log-in for /operator; empty: as above.")
+    identity_secret: str = Field(
+        "", description="Signs the identities of logged-in customers (JWT, HS256); 32 characters."
+    )
     session_hours: float = Field(12.0, gt=0, description="Hours until staff log in again.")
 
 

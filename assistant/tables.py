@@ -65,6 +65,12 @@ audit = Table(
     Column("detail", Text, nullable=False),
     Column("created", Float, nullable=False),
 )
+used_tokens = Table(
+    "used_tokens",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("expires", Float, nullable=False),
+)
 
 
 def open_engine(url: str) -> Engine:

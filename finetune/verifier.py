@@ -42,9 +42,10 @@ from knowledge.verifier import MAX_TOKENS
 
 _SMOOTHING = 0.03
 _WRITTEN = 2  # times an epoch
-_PASSAGES = 12  # of a shop
-_ANSWERS = 0.25  # share of a shop's questions
-_GROUNDED = {"english_grounded": 0.15, "chinese_grounded": 0.12}
+_REPLIES = 0.25  # share of what was replied to a shop's customers
+_PASSAGES = 6  # of a shop
+_ANSWERS = 0.12  # share of a shop's questions
+_GROUNDED = {"english_grounded": 0.06, "chinese_grounded": 0.04}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,9 @@ class Lessons:
             if (path := self.statements / name).is_file():
                 yield from _WRITTEN * list(written_statements(path, shelves))
             if (path := self.replies / name).is_file():
-                yield from reply_statements(read_records(path), shelves, rng)
+                replies = list(read_records(path))
+                replies = rng.sample(replies, round(_REPLIES * len(replies)))
+                yield from reply_statements(replies, shelves, rng)
             yield from passage_statements(shelves, rng, _PASSAGES)
             yield from answer_statements(shelves, rng, _ANSWERS)
         if self.data:

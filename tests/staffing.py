@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import anyio
 import pytest
@@ -25,6 +26,7 @@ from assistant.types import (
     Intent,
     Reply,
     Utterance,
+    WordWeight,
 )
 from assistant.web import auth, publishing
 from assistant.web.guard import Guard
@@ -41,6 +43,7 @@ class ScriptedAssistant:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self.router = SimpleNamespace(word_weights=lambda text, intent: (WordWeight(text, 0.42),))
 
     def respond(self, utterance: Utterance, listen: Listener = ignore) -> Reply:
         evidence = Evidence(
@@ -109,7 +112,7 @@ def staff_app(
         monkeypatch.setattr(publishing, "COMMAND", tuple(command))
     app = FastAPI()
     app.add_middleware(Guard)
-    mount_staff(app, settings, service)
+    mount_staff(app, settings, service, auth.StaffFile(settings.home))
     return app
 
 

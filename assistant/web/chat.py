@@ -76,11 +76,13 @@ class Screen(NamedTuple):
 class ChatPage:
     """The events of the page, over the chat service."""
 
-    def __init__(self, settings: Settings, service: ChatService) -> None:
+    def __init__(
+        self, settings: Settings, service: ChatService, turns: Turns | None = None
+    ) -> None:
         self.settings = settings
         self.service = service
         self.store = service.conversations
-        self.turns = Turns(service)
+        self.turns = turns or Turns(service)
 
     def open(self, stored: object, request: gr.Request) -> Screen:
         """The whole page, when it is opened or loaded again."""
@@ -207,9 +209,9 @@ class ChatPage:
         }
 
 
-def build_chat(settings: Settings, service: ChatService) -> gr.Blocks:
+def build_chat(settings: Settings, service: ChatService, turns: Turns | None = None) -> gr.Blocks:
     """The page as Gradio blocks; `HEAD` and `theme()` go with it when it is mounted."""
-    page = ChatPage(settings, service)
+    page = ChatPage(settings, service, turns)
     script = (_FOLDER / "chat.js").read_text(encoding="utf-8")
     with gr.Blocks(title=settings.shop_name, analytics_enabled=False) as blocks:
         header, shown, live, composer = (

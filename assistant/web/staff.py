@@ -24,13 +24,11 @@ from assistant.web.staff_html import style
 from assistant.web.uploads import Uploads, upload_routes
 
 
-def mount_staff(app: FastAPI, settings: Settings, service: ChatService) -> None:
+def mount_staff(app: FastAPI, settings: Settings, service: ChatService, staff: StaffFile) -> None:
     """Add the staff's pages to an application, behind a gate that asks for a log-in.
 
-    Passwords that the settings leave out are made and written to stderr once. Raises
-    SettingsError when home/staff.json is damaged.
+    Passwords that the settings leave out are made and written to stderr once.
     """
-    staff = StaffFile(settings.home)
     passwords = Passwords(settings.web, staff)
     sessions = Sessions(staff, passwords, settings.web.session_hours)
     audit = service.conversations

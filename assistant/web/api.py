@@ -1,0 +1,199 @@
+"""The API for shops and widgets: /api/v1, described by /openapi.json.
+
+A conversation is opened by its own bearer token. A reply comes as a stream of server-sent events
+(WHATWG HTML, section 9.2): `stage`, `sentence`, then one `reply`; where a person speaks, `state`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Header, HTTPException, Response
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel, ConfigDict, Field
+
+from assistant.conversations import Conversation, StoredMessage
+from assistant.errors import InputError
+from assistant.service import ChatService, public_view
+from assistant.web.identity import Identities, Tickets
+from assistant.web.turns import Turn, Turns
+
+_POLL_SECONDS = 1.0
+_ALIVE_SECONDS = 15.0  # proxies close what is silent for longer
+_STREAM = {"cache-control": "no-store", "x-accel-buffering": "no"}
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Opening(_Body):
+    """A new conversation."""
+
+    identity: str | None = Field(None, max_length=4096, description="Signed by the shop; a JWT.")
+    language: str = Field("", max_length=8, description="Of the customer's page.")
+
+
+class Sent(_Body):
+    """A customer's message; sent again with the same id it is not answered twice."""
+
+    text: str = Field(max_length=20_000)
+    message_id: str = Field(min_length=1, max_length=64)
+
+
+class Rating(_Body):
+    """A verdict on a reply, by the id that the history gives it."""
+
+    message: int
+    helpful: bool
+    reason: str = Field("", max_length=300)
+
+
+def api_routes(
+    service: ChatService, turns: Turns, tickets: Tickets, identities: Identities
+) -> APIRouter:
+    """The routes over a chat service."""
+    router = APIRouter(prefix="/api/v1", tags=["conversations"])
+    store = service.conversations
+
+    def opened(conversation_id: str, authorization: Annotated[str, Header()] = "") -> Conversation:
+        """The conversation that the bearer token opens."""
+        scheme, _, token = authorization.partition(" ")
+        if scheme.casefold() != "bearer" or not tickets.opens(token.strip(), conversation_id):
+            raise HTTPException(401, "give this conversation's token: Authorization: Bearer TOKEN")
+        found = store.get(conversation_id)
+        if found is None:
+            raise HTTPException(404, "this conversation does not exist, or was deleted")
+        return found
+
+    of_token = Depends(opened)
+
+    @router.post("/conversations", status_code=201)
+    def start(opening: Opening) -> dict[str, str]:
+        """Begin a conversation."""
+        customer = None
+        if opening.identity is not None:
+            try:
+                customer = identities.customer(opening.identity)
+            except InputError as error:
+                raise HTTPException(403, str(error)) from error
+        begun = service.start(opening.language, customer)
+        return {"conversation_id": begun.id, "token": tickets.issue(begun.id)}
+
+    @router.post("/conversations/{conversation_id}/messages")
+    async def send(sent: Sent, conversation: Conversation = of_token) -> StreamingResponse:
+        """Send a message; the reply is a stream of events."""
+        if conversation.state == "closed":
+            raise HTTPException(409, "this conversation is closed; begin another one")
+        if turns.running(conversation.id):
+            raise HTTPException(409, "the message before is being answered; wait for its reply")
+        turn = Turn(conversation.id, sent.message_id, sent.text)
+        return _stream(_reply_events(turn))
+
+    async def _reply_events(turn: Turn) -> AsyncIterator[str]:
+        stage, told = "", 0
+        try:
+            async for progress in turns.run(turn):
+                if progress.stage != stage:
+                    stage = progress.stage
+                    yield _event("stage", {"stage": stage})
+                for joint, text in progress.sentences[told:]:
+                    yield _event("sentence", {"text": text, "joint": joint})
+                told = len(progress.sentences)
+        except InputError as error:
+            yield _event("error", {"error": str(error)})
+            return
+        stored = await asyncio.to_thread(
+            store.find, turn.conversation_id, turn.message_id, "assistant"
+        )
+        if stored and stored.reply:
+            yield _event("reply", public_view(stored.reply) | {"message": stored.id}, stored.id)
+            return
+        now = await asyncio.to_thread(store.get, turn.conversation_id)
+        yield _event("state", _state(now) if now else {"state": "closed"})
+
+    @router.get("/conversations/{conversation_id}")
+    def history(conversation: Conversation = of_token) -> dict[str, Any]:
+        """The conversation so far."""
+        messages = [_shown(m) for m in store.messages(conversation.id)]
+        return {"conversation_id": conversation.id} | _state(conversation) | {"messages": messages}
+
+    @router.post("/conversations/{conversation_id}/rating")
+    def rate(rating: Rating, conversation: Conversation = of_token) -> dict[str, str]:
+        """Keep a verdict on a reply; a second one replaces the first."""
+        replies = {m.id for m in store.messages(conversation.id) if m.reply}
+        if rating.message not in replies:
+            raise HTTPException(404, "there is no such reply in this conversation")
+        store.rate(conversation.id, rating.message, rating.helpful, rating.reason)
+        return {"status": "kept"}
+
+    @router.post("/conversations/{conversation_id}/handoff")
+    def hand_off(conversation: Conversation = of_token) -> dict[str, Any]:
+        """Ask for a person."""
+        service.hand_off(conversation.id, "customer:asked")
+        return _state(store.get(conversation.id) or conversation)
+
+    @router.get("/conversations/{conversation_id}/events")
+    async def events(
+        last_event_id: Annotated[int, Header()] = 0, conversation: Conversation = of_token
+    ) -> StreamingResponse:
+        """A person's messages, and who speaks; `Last-Event-ID` goes on from there."""
+        return _stream(_person_events(conversation.id, last_event_id))
+
+    async def _person_events(conversation_id: str, last: int) -> AsyncIterator[str]:
+        state: dict[str, Any] = {}
+        spoken = time.monotonic()
+        while found := await asyncio.to_thread(store.get, conversation_id):
+            messages = await asyncio.to_thread(store.messages, conversation_id, last)
+            if _state(found) != state:
+                state, spoken = _state(found), time.monotonic()
+                yield _event("state", state)
+            for message in messages:
+                last = message.id
+                if message.role == "agent":
+                    spoken = time.monotonic()
+                    yield _event("message", _shown(message), message.id)
+            if found.state == "closed":
+                return
+            if time.monotonic() - spoken > _ALIVE_SECONDS:
+                spoken = time.monotonic()
+                yield ": alive\n\n"
+            await asyncio.sleep(_POLL_SECONDS)
+        yield _event("state", {"state": "deleted", "agent": None})
+
+    @router.delete("/conversations/{conversation_id}", status_code=204)
+    def delete(conversation: Conversation = of_token) -> Response:
+        """Delete the conversation for good, with its messages and verdicts."""
+        store.delete(conversation.id)
+        return Response(status_code=204)
+
+    return router
+
+
+def _stream(events: AsyncIterator[str]) -> StreamingResponse:
+    return StreamingResponse(events, media_type="text/event-stream", headers=_STREAM)
+
+
+def _event(name: str, data: dict[str, Any], key: int | None = None) -> str:
+    """One server-sent event; its data is one line of JSON."""
+    head = f"id: {key}\n" if key is not None else ""
+    return f"{head}event: {name}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n"
+
+
+def _state(conversation: Conversation) -> dict[str, Any]:
+    return {"state": conversation.state, "agent": conversation.agent}
+
+
+def _shown(message: StoredMessage) -> dict[str, Any]:
+    shown = {
+        "id": message.id,
+        "message_id": message.message_id,
+        "role": message.role,
+        "text": message.text,
+        "created": message.created,
+    }
+    return shown | ({"reply": public_view(message.reply)} if message.reply else {})
