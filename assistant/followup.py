@@ -12,10 +12,14 @@ from knowledge.segment import content_words, is_cjk
 
 _OPENERS = re.compile(
     r"^\W*(?:and|but|or|so|also|then|what about|how about|what if|same for|ok(?:ay)?,? (?:and|but)"
-    r"|und|et|y|e|en|那|那么|还有|另外|如果|要是|换成|同样)(?=\W|[\u4e00-\u9fff]|$)",
+    r"|und|et|y|e|en|aber|oder|dann|was ist mit|wie (?:ist es|sieht es aus) mit"
+    r"|pero|entonces|qué (?:hay de|pasa con)|那|那么|还有|另外|如果|要是|换成|同样)"
+    r"(?=\W|[\u4e00-\u9fff]|$)",
     re.IGNORECASE,
 )
-_CLOSERS = re.compile(r"呢[?？!！。]*$|\b(?:instead|too|as well)\W*$", re.IGNORECASE)
+_CLOSERS = re.compile(
+    r"呢[?？!！。]*$|\b(?:instead|too|as well|auch|stattdessen|también|tambien)\W*$", re.IGNORECASE
+)
 _POINTING = re.compile(
     r"\b(?:it|that|this|those|these|they|them|there|one|ones|same)\b|它|那个|这个|这种|那种|这样",
     re.IGNORECASE,

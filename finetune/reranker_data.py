@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import lru_cache
@@ -292,8 +292,8 @@ def shop_pairs(
     language = shop.language
     questions = [replace(q, text=with_countries(q.text, language)) for q in shop.questions]
     right = [[c for c in chunks if answers(c, q)] for q in questions]
-    vectors = encoder.embed([c.indexed_text for c in chunks])
-    asked = encoder.embed([q.text for q in questions])
+    vectors = _vectors(encoder.embed, tuple(c.indexed_text for c in chunks))
+    asked = _vectors(encoder.embed, tuple(q.text for q in questions))
     held = [frozenset(content_words(c.indexed_text)) for c in chunks]
     due = Counter(c.id for c in chain.from_iterable(right) for _ in range(negatives))
     for number, (question, vector) in enumerate(zip(questions, asked, strict=True)):
@@ -309,6 +309,12 @@ def shop_pairs(
         for chunk in wrong[:negatives]:
             due[chunk.id] -= 1
             yield Pair(question.text, reading_text(chunk), 0, None, shop.name, number)
+
+
+@lru_cache(maxsize=512)
+def _vectors(embed: Callable[[Sequence[str]], Any], texts: tuple[str, ...]) -> Any:
+    """The texts' vectors, kept for the next epoch: a hundred shops take minutes."""
+    return embed(texts)
 
 
 def balanced(chunks: Sequence[Chunk], due: Counter[str], rng: random.Random) -> list[Chunk]:

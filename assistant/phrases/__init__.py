@@ -10,16 +10,10 @@ from pathlib import Path
 from typing import cast
 
 import yaml
+from babel import Locale
 
 _FOLDER = Path(__file__).parent
 DEFAULT = "en"
-# Names of languages as they are called in English and in Chinese; others use the English name.
-_NAMES = {
-    "en": {"en": "English", "zh": "英文"},
-    "zh": {"en": "Chinese", "zh": "中文"},
-    "de": {"en": "German", "zh": "德文"},
-    "fr": {"en": "French", "zh": "法文"},
-}
 
 
 @lru_cache(maxsize=64)
@@ -47,9 +41,8 @@ def intent_name(label: str, spoken: str) -> str:
 
 def language_name(language: str, spoken: str) -> str:
     """How `language` is called by somebody who speaks `spoken`."""
-    own = _phrases(spoken).get(f"name_{language}")
-    names = _NAMES.get(language, {})
-    return own or names.get(spoken) or names.get(DEFAULT) or language
+    speaker = spoken if spoken in languages() else DEFAULT
+    return str(Locale(speaker).languages.get(language, language))
 
 
 def foreign_lead_in(spoken: str, language: str) -> str:

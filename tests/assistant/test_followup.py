@@ -12,6 +12,9 @@ REPLY = Message("assistant", "30 days from delivery.")
     "text",
     [
         "and for shoes?",
+        "und für Schuhe?",
+        "¿y para zapatos?",
+        "gilt das auch",
         "What about Germany?",
         "那鞋子呢?",
         "and express?",

@@ -128,7 +128,7 @@ def test_a_quotation_in_another_language_stands_under_a_lead_in(word_lengths, de
     reply = assistant_with(word_lengths, detector).respond(Utterance("鞋子可以退货吗?"))
     assert isinstance(reply.outcome, Answer)
     lead_in, quote = reply.outcome.text.split("\n", 1)
-    assert "英文" in lead_in
+    assert "英语" in lead_in
     assert quote == PASSAGE.quote
     assert reply.language == "zh"
 
