@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,8 @@ def calibrate_verifier(folder: Path, verifier: Verifier, held: Sequence[Statemen
     kept = [s for s in held if s.verdict == SUPPORTED]
     if not kept:
         raise DataError("a verifier is calibrated on statements of which some are supported")
-    least = round(float(np.quantile(support(verifier, kept), REFUSED)), 4)
+    # Rounded down: with 8 bits a probability depends a little on what is judged beside it.
+    least = math.floor(100 * float(np.quantile(support(verifier, kept), REFUSED))) / 100
     (folder / CALIBRATION).write_text(json.dumps({"supported": least}) + "\n", encoding="utf-8")
     return least
 

@@ -47,6 +47,7 @@ class Texts:
     until: str
     in_force: str
     close: str
+    why: str
     quoted: str
     open_page: str
     choices_label: str

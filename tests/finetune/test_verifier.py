@@ -30,7 +30,7 @@ from finetune.verifier_data import (
 from finetune.verifier_report import calibrate_verifier, verifier_scores
 from knowledge.encoder import Encoder
 from knowledge.reading_net import ReadingNet
-from knowledge.verifier import Verifier
+from knowledge.verifier import Verdict, Verifier
 
 BOOTS = (
     "Boots come back within 21 days if they are unworn. Postage costs GBP 3. "
@@ -158,14 +158,15 @@ def test_training_learns_a_toy_shop_and_calibration_says_how_sure_to_be(
     verifier = Verifier(tmp_path / "out", engines)
     held = list(written_statements(tmp_path / "statements" / "toy.jsonl", Shelves(shop, encoder)))
     least = calibrate_verifier(tmp_path / "out", verifier, held)
-    scores = verifier_scores(verifier, held, least)
+    assert least > 0.6
+    scores = verifier_scores(verifier, held, 0.6)
     assert (scores["caught"], scores["refused"]) == (1.0, 0.0)
     opened = Verifier(tmp_path / "out", engines)
     assert opened.least == least
-    true, false, other = opened.judge([s.texts for s in held])
-    assert opened.objection(true) == ""
+    _, false, other = opened.judge([s.texts for s in held])
     assert opened.objection(false) == "the passage says otherwise"
     assert opened.objection(other) == "the passage does not say so"
+    assert opened.objection(Verdict(least, 1 - least, 0)) == ""
 
 
 def test_nothing_written_is_refused(shop: Shop, encoder: Encoder, tmp_path: Path) -> None:

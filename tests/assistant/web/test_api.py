@@ -195,21 +195,25 @@ def test_a_customer_is_who_the_shop_signs_for_and_only_once(
 
 
 @pytest.mark.parametrize(
-    ("token", "reason"),
+    ("claims", "signed", "reason"),
     [
-        (identity(exp=1), "expired"),
-        (identity(exp=time.time() + 9000), "more than an hour"),
-        (identity(sub=""), "1 to 64 characters"),
-        (jwt.encode({"sub": "c", "exp": time.time() + 60}, SECRET), "jti"),
-        (jwt.encode({"sub": "c", "exp": time.time() + 60, "jti": "2"}, SECRET * 2), "not good"),
-        (jwt.encode({"sub": "c", "exp": time.time() + 60, "jti": "3"}, "", "none"), "not good"),
-        ("rubbish", "not good"),
+        ({"exp": 1}, (SECRET, "HS256"), "expired"),
+        ({"exp": time.time() + 90_000}, (SECRET, "HS256"), "more than an hour"),
+        ({"sub": ""}, (SECRET, "HS256"), "1 to 64 characters"),
+        ({"jti": None}, (SECRET, "HS256"), "jti"),
+        ({}, (SECRET * 2, "HS256"), "not good"),
+        ({}, ("", "none"), "not good"),
     ],
 )
-def test_no_other_identity_is_believed(api: TestClient, token: str, reason: str) -> None:
-    answer = api.post("/api/v1/conversations", json={"identity": token})
-    assert answer.status_code == 403
-    assert reason in answer.json()["detail"]
+def test_no_other_identity_is_believed(
+    api: TestClient, claims: dict[str, Any], signed: tuple[str, str], reason: str
+) -> None:
+    whole = {"sub": "c-7", "exp": time.time() + 60, "jti": "once"} | claims
+    token = jwt.encode({k: v for k, v in whole.items() if v is not None}, *signed)
+    for wrong in (token, "rubbish"):
+        answer = api.post("/api/v1/conversations", json={"identity": wrong})
+        assert answer.status_code == 403
+        assert (reason if wrong == token else "not good") in answer.json()["detail"]
 
 
 def test_without_a_long_secret_no_identity_is_accepted(service: ChatService) -> None:
