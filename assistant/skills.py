@@ -96,7 +96,7 @@ class KnowledgeSkill:
         return Handoff(phrases.say("unsupported", language), "retrieval:unsupported")
 
     def _is_known(self, question: Question) -> bool:
-        """In a language that the router was not taught everything looks out of scope."""
+        """What the encoder under the router cannot read looks out of scope, whatever it is."""
         share = self.knowledge.encoder.known_share(question.standalone, question.language)
         return share >= MIN_KNOWN_SHARE
 

@@ -46,7 +46,7 @@ def trials(settings: Settings, corpus: Path, questions: Path) -> list[Trial]:
 
 
 def split(found: list[Trial], share: float, confidence: float, seed: int) -> dict[str, float]:
-    """The dial of one half on the other; "" where the half does not support one."""
+    """The dial of one half on the other; empty where the half does not support one."""
     order = random.Random(seed).sample(found, len(found))
     half = len(order) // 2
     try:
