@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 
 from assistant.conversations import Conversations
@@ -30,6 +30,7 @@ def build_assistant(settings: Settings, knowledge: KnowledgeBase | None = None) 
     """The whole pipeline over the published knowledge base."""
     knowledge = knowledge or build_knowledge(settings)
     small_talk = SmallTalkSkill(settings)
+    grounding = GroundingCheck()
     return Assistant(
         settings=settings,
         detector=knowledge.detector,
@@ -41,8 +42,8 @@ def build_assistant(settings: Settings, knowledge: KnowledgeBase | None = None) 
             "small_talk": small_talk,
             "person": PersonSkill(),
         },
-        generator=_generator(settings),
-        grounding=GroundingCheck(),
+        generator=_generator(settings, grounding),
+        grounding=grounding,
         names=knowledge.mentions,
     )
 
@@ -73,12 +74,13 @@ def _threshold(settings: Settings, knowledge: KnowledgeBase) -> Callable[[], flo
     return lambda: of(knowledge.versions.current_folder())
 
 
-def _generator(settings: Settings) -> Generator:
+def _generator(settings: Settings, check: GroundingCheck) -> Generator:
     if not settings.model.base:
         return QuotingComposer()
     # torch and transformers take seconds to import; quoting alone does not need them.
-    from assistant.lm import TransformersGenerator
+    from assistant.lm import load_language_model
     from finetune.registry import Registry
 
-    load = partial(TransformersGenerator, settings=settings.model)
-    return load(base=settings.model.base, adapter=Registry(settings.home).current())
+    adapter = Registry(settings.home).current()
+    threads = settings.knowledge.threads
+    return load_language_model(settings.model, adapter, settings.engines, threads, check)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Protocol
+import collections.abc
+from collections.abc import Sequence
+from typing import Protocol, TypeAlias
 
 from assistant import phrases
 from assistant.types import DraftSentence, Evidence, GeneratorName, Question
 from knowledge.segment import split_sentences
+
+# Sentences in order; closed, it ends the generation.
+Drafts: TypeAlias = collections.abc.Generator[DraftSentence, None, None]
 
 
 class Generator(Protocol):
@@ -15,7 +19,7 @@ class Generator(Protocol):
 
     name: GeneratorName
 
-    def generate(self, question: Question, evidence: Sequence[Evidence]) -> Iterator[DraftSentence]:
+    def generate(self, question: Question, evidence: Sequence[Evidence]) -> Drafts:
         """Yield sentences in order; evidence is sorted best first and never empty.
 
         Raises GenerationError when nothing can be generated.
@@ -28,7 +32,7 @@ class QuotingComposer:
 
     name: GeneratorName = "quote"
 
-    def generate(self, question: Question, evidence: Sequence[Evidence]) -> Iterator[DraftSentence]:
+    def generate(self, question: Question, evidence: Sequence[Evidence]) -> Drafts:
         """Quote the best evidence; in another language than the reply's, under a short lead-in."""
         best = evidence[0]
         if best.language != question.language:

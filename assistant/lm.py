@@ -1,36 +1,30 @@
-"""Drafts written by a language model in this process: a 4-bit base and its promoted adapter.
+"""Drafts written by a language model: a base and its promoted adapter, on one of the engines.
 
-The adapter is never merged into the 4-bit weights, so what was evaluated is what is served. The
-model reads placeholders in place of e-mail addresses, order and card numbers, as it did in
+The model reads placeholders in place of e-mail addresses, order and card numbers, as it did in
 training, and they are put back into what it says.
 """
 
 from __future__ import annotations
 
 import logging
-import queue
 import re
-import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import torch
-from transformers import (
-    AutoModelForCausalLM,
-    AutoTokenizer,
-    BitsAndBytesConfig,
-    StoppingCriteria,
-    StoppingCriteriaList,
-    TextIteratorStreamer,
-)
+from tokenizers.decoders import DecodeStream
 
 from assistant.errors import GenerationError
+from assistant.generation import Drafts, Generator
+from assistant.grounding import GroundingCheck
 from assistant.settings import ModelSettings
+from assistant.token_engines import Request, Sampling, TokenEngine
 from assistant.types import DraftSentence, Evidence, GeneratorName, Question
 from finetune.registry import (
-    NF4,
+    INT8_ENGINE,
+    BaseModelError,
     Prompt,
     PromptTemplate,
     Turn,
@@ -49,31 +43,27 @@ _MARKS_AFTER_STOP = re.compile(r"([.!?。！？])((?:\s*\[\d{1,2}\])+)")
 _HALF_MARK = re.compile(r"\[\d{0,2}$")
 
 
-class TransformersGenerator:
-    """Generates greedily with transformers, one reply at a time; the rest wait their turn."""
+class LanguageModel:
+    """Writes replies, the likeliest words or, with `sampling`, others."""
 
     name: GeneratorName = "lm"
 
-    def __init__(self, base: str | Path, adapter: Path | None, settings: ModelSettings) -> None:
-        """Load the base (a folder or hub id) in NF4, and the adapter's folder if there is one.
-
-        Raises GenerationError when either is missing, unsafe, or not made for the other.
-        """
+    def __init__(
+        self,
+        engine: TokenEngine,
+        template: PromptTemplate,
+        settings: ModelSettings,
+        sampling: Sampling | None = None,
+    ) -> None:
+        self.engine = engine
+        self.template = template
         self.settings = settings
-        try:
-            folder = resolve_base(base)
-            validate_base(folder)
-            manifest = validate_adapter(adapter, folder) if adapter else None
-            self._tokenizer: Any = AutoTokenizer.from_pretrained(folder)
-            self._model = _load(folder, adapter)
-        except Exception as error:  # whatever a library makes of a bad folder
-            raise GenerationError(f"the language model cannot be loaded: {error}") from error
-        self.template = manifest.template if manifest else self._usual_template()
-        # A tokenizer shared by threads fails with "Already borrowed" (transformers#47085), and two
-        # generations at once would each take twice as long.
-        self._busy = threading.Lock()
+        self.sampling = sampling
+        tokenizer = engine.tokenizer
+        end = tokenizer.convert_tokens_to_ids(template.reply_end)
+        self._ends = frozenset({end, tokenizer.eos_token_id} - {None, tokenizer.unk_token_id})
 
-    def generate(self, question: Question, evidence: Sequence[Evidence]) -> Iterator[DraftSentence]:
+    def generate(self, question: Question, evidence: Sequence[Evidence]) -> Drafts:
         """Yield sentences as they are finished. Raises GenerationError.
 
         Closing the iterator, or `timeout_seconds` from its start, ends the generation.
@@ -84,158 +74,152 @@ class TransformersGenerator:
             Turn("customer" if m.role == "customer" else "agent", masker.mask(m.text))
             for m in question.history
         ]
-        run = _Run(self, passages, past, masker.mask(question.text))
-        run.thread.start()
+        prompt = self.read(passages, past, masker.mask(question.text))
+        request = self._request(prompt)
+        self.engine.submit(request)
         try:
             said: set[str] = set()
-            for sentence in _sentences(run.pieces()):
+            for sentence in _sentences(self._pieces(request)):
                 if sentence in said:  # a model that has begun to repeat itself adds nothing
                     return
                 said.add(sentence)
-                draft = _draft(masker.restore(sentence), evidence[: run.passages_read])
+                draft = _draft(masker.restore(sentence), evidence[: len(prompt.passages)])
                 if draft.text:
                     yield draft
         finally:
-            run.stop.set()
+            request.leave()
 
     def read(self, passages: Sequence[str], past: Sequence[Turn], question: str) -> Prompt:
-        """The prompt within its budget; call it only while holding the model."""
-        positions = int(getattr(self._model.config, "max_position_embeddings", 0) or 10**9)
-        room = min(self.settings.prompt_tokens, positions - self.settings.max_new_tokens)
-
-        def count(text: str) -> int:
-            return len(self._tokenizer(text, add_special_tokens=False)["input_ids"])
-
-        return self.template.fit(passages, past, question, count, room)
-
-    def write(self, prompt: Prompt, streamer: TextIteratorStreamer, stop: StoppingCriteria) -> None:
-        """Generate into the streamer; call it only while holding the model."""
-        inputs = self._tokenizer(prompt.text, add_special_tokens=False, return_tensors="pt")
-        end = self._tokenizer.convert_tokens_to_ids(self.template.reply_end)
-        ends = {end, self._tokenizer.eos_token_id} - {None, self._tokenizer.unk_token_id}
-        with torch.inference_mode():
-            self._model.generate(
-                input_ids=inputs["input_ids"].to(self._model.device),
-                attention_mask=inputs["attention_mask"].to(self._model.device),
-                max_new_tokens=self.settings.max_new_tokens,
-                do_sample=False,
-                eos_token_id=sorted(ends) or None,
-                pad_token_id=self._tokenizer.pad_token_id or min(ends, default=0),
-                stopping_criteria=StoppingCriteriaList([stop]),
-                streamer=streamer,
-            )
-
-    def _usual_template(self) -> PromptTemplate:
-        return PromptTemplate.for_vocabulary(
-            self._tokenizer.get_vocab(),
-            self._tokenizer.bos_token or "",
-            self._tokenizer.all_special_tokens,
+        """The prompt within its budget."""
+        room = min(
+            self.settings.prompt_tokens, self.engine.positions - self.settings.max_new_tokens
         )
+        return self.template.fit(passages, past, question, lambda t: len(self._ids(t)), room)
 
-    def new_streamer(self) -> TextIteratorStreamer:
-        """A streamer that gives up waiting: a dead thread would else hang its reader (#22576)."""
-        return TextIteratorStreamer(
-            self._tokenizer,
-            skip_prompt=True,
-            timeout=self.settings.timeout_seconds,
-            skip_special_tokens=True,
-        )
+    def _request(self, prompt: Prompt) -> Request:
+        deadline = time.monotonic() + self.settings.timeout_seconds
+        limit = self.settings.max_new_tokens
+        return Request(self._ids(prompt.text), self._ends, limit, deadline, self.sampling)
 
-    def acquire(self, seconds: float) -> bool:
-        """Wait for the model; False when it stayed busy."""
-        return self._busy.acquire(timeout=max(0.0, seconds))
+    def _ids(self, text: str) -> list[int]:
+        # The fast tokenizer itself: the wrapper around it fails when threads share it
+        # ("Already borrowed", transformers#47085).
+        encoded = self.engine.tokenizer.backend_tokenizer.encode(text, add_special_tokens=False)
+        ids: list[int] = encoded.ids
+        return ids
 
-    def release(self) -> None:
-        """Let the next one have the model."""
-        self._busy.release()
-
-
-class _Run:
-    """One generation in its thread. The thread holds the model, not its reader, who may stall."""
-
-    def __init__(
-        self, owner: TransformersGenerator, passages: list[str], past: list[Turn], question: str
-    ) -> None:
-        self.owner = owner
-        self.stop = threading.Event()
-        self.passages_read = 0
-        self.thread = threading.Thread(target=self._work, name="lm", daemon=True)
-        self._asked = (passages, past, question)
-        self._deadline = time.monotonic() + owner.settings.timeout_seconds
-        self._error: BaseException | None = None
-        self._streamer = owner.new_streamer()
-
-    def pieces(self) -> Iterator[str]:
+    def _pieces(self, request: Request) -> Iterator[str]:
         """Text as it comes, up to the reply's end. Raises GenerationError."""
-        end = self.owner.template.reply_end
+        end = self.template.reply_end
+        stream = DecodeStream(skip_special_tokens=True)
         text, sent = "", 0
-        try:
-            for piece in self._streamer:
-                text += piece
-                if not text.strip():
-                    continue
-                cut = text.find(end, len(text) - len(text.lstrip()))
-                # Hold back what may be the beginning of the end marker.
-                safe = cut if cut >= 0 else max(sent, len(text) - len(end) + 1)
-                yield text[sent:safe]
-                sent = safe
-                if cut >= 0:
-                    return
-        except queue.Empty:
-            raise GenerationError("the language model did not answer in time") from None
-        if self._error is not None:
-            raise GenerationError(f"the language model failed: {self._error}") from self._error
-        if time.monotonic() >= self._deadline:
-            raise GenerationError("the language model did not finish in time")
+        for token in request.tokens():
+            text += stream.step(self.engine.tokenizer.backend_tokenizer, token) or ""
+            if not text.strip():
+                continue
+            cut = text.find(end, len(text) - len(text.lstrip()))
+            # Hold back what may be the beginning of the end marker.
+            safe = cut if cut >= 0 else max(sent, len(text) - len(end) + 1)
+            yield text[sent:safe]
+            sent = safe
+            if cut >= 0:
+                return
         yield text[sent:]
 
-    def _work(self) -> None:
-        held = False
-        try:
-            held = self.owner.acquire(self._deadline - time.monotonic())
-            if not held:
-                raise TimeoutError("it was busy for too long")
-            prompt = self.owner.read(*self._asked)
-            self.passages_read = len(prompt.passages)
-            self.owner.write(prompt, self._streamer, _StopWhen(self.stop, self._deadline))
-        except BaseException as error:  # out of memory included: its reader must hear of it
-            self._error = error
-        finally:
-            if held:
-                self.owner.release()
-            self._streamer.text_queue.put(self._streamer.stop_signal)
+
+class BestOf:
+    """Has several replies written and gives the one that its evidence supports best; the first of
+    equals. Chosen by a verifier: Cobbe et al., "Training verifiers to solve math word problems",
+    arXiv 2110.14168."""
+
+    name: GeneratorName = "lm"
+
+    def __init__(self, generators: Sequence[Generator], check: GroundingCheck) -> None:
+        self.generators = generators
+        self.check = check
+
+    def generate(self, question: Question, evidence: Sequence[Evidence]) -> Drafts:
+        """The sentences of the best reply, when all are written. Raises GenerationError."""
+        with ThreadPoolExecutor(len(self.generators)) as pool:
+            replies = pool.map(lambda g: list(g.generate(question, evidence)), self.generators)
+            yield from max(replies, key=lambda reply: self._support(reply, evidence))
+
+    def _support(
+        self, reply: Sequence[DraftSentence], evidence: Sequence[Evidence]
+    ) -> tuple[int, int]:
+        """Sentences before the first that is not supported, and fewer left out after it."""
+        supported = [self.check.check(sentence, evidence).supported for sentence in reply]
+        shown = supported.index(False) if False in supported else len(supported)
+        return shown, shown - len(supported)
 
 
-class _StopWhen(StoppingCriteria):  # type: ignore[misc]
-    """Ends a generation between two tokens: when nobody listens any more, or at the deadline."""
+def load_language_model(
+    settings: ModelSettings,
+    adapter: Path | None,
+    engines: Path,
+    threads: int,
+    check: GroundingCheck,
+) -> Generator:
+    """The generator that the settings name, with an adapter's folder if there is one.
 
-    def __init__(self, stop: threading.Event, deadline: float) -> None:
-        self.stop = stop
-        self.deadline = deadline
+    Raises GenerationError when base or adapter is missing, unsafe, or not made for the other.
+    """
+    try:
+        base = resolve_base(settings.base)
+        validate_base(base)
+        manifest = validate_adapter(adapter, base) if adapter else None
+        evaluated = manifest.engine if manifest else None
+        engine = _engine(settings, base, adapter, engines, threads, evaluated)
+    except Exception as error:  # whatever a library makes of a bad folder
+        raise GenerationError(f"the language model cannot be loaded: {error}") from error
+    template = manifest.template if manifest else usual_template(engine)
+    first = LanguageModel(engine, template, settings)
+    if settings.candidates == 1:
+        return first
+    others = [
+        LanguageModel(engine, template, settings, Sampling())
+        for _ in range(settings.candidates - 1)
+    ]
+    return BestOf([first, *others], check)
 
-    def __call__(self, input_ids: Any, scores: Any, **kwargs: Any) -> torch.Tensor:
-        done = self.stop.is_set() or time.monotonic() >= self.deadline
-        return torch.full((input_ids.shape[0],), done, device=input_ids.device)
 
-
-def _load(folder: Path, adapter: Path | None) -> Any:
-    """The base in NF4, what is left in float32 (a GPU: bfloat16), and the adapter beside it."""
-    gpu = torch.cuda.is_available()
-    dtype = torch.bfloat16 if gpu else torch.float32
-    model: Any = AutoModelForCausalLM.from_pretrained(
-        folder,
-        quantization_config=BitsAndBytesConfig(  # type: ignore[no-untyped-call]
-            **NF4, bnb_4bit_compute_dtype=dtype
-        ),
-        dtype=dtype,
-        device_map={"": 0 if gpu else "cpu"},
-        use_safetensors=True,
+def usual_template(engine: TokenEngine) -> PromptTemplate:
+    """The template that suits an engine's tokenizer."""
+    tokenizer = engine.tokenizer
+    return PromptTemplate.for_vocabulary(
+        tokenizer.get_vocab(), tokenizer.bos_token or "", tokenizer.all_special_tokens
     )
-    if adapter:
-        from peft import PeftModel  # seconds to import, and a bare base does without
 
-        model = PeftModel.from_pretrained(model, adapter)
-    return model.eval()
+
+def _engine(
+    settings: ModelSettings,
+    base: Path,
+    adapter: Path | None,
+    engines: Path,
+    threads: int,
+    evaluated: str | None,
+) -> TokenEngine:
+    """The engine that an adapter was evaluated on; of a bare base the fastest there is.
+
+    Each takes seconds to import.
+    """
+    name = evaluated or settings.engine
+    if settings.engine not in {"auto", name}:
+        raise GenerationError(
+            f"the adapter was evaluated on {name}; evaluate it with --engine {settings.engine}"
+        )
+    if name == INT8_ENGINE or (name == "auto" and not torch.cuda.is_available()):
+        try:
+            from assistant.int8_engine import Int8Engine
+
+            return Int8Engine(base, adapter, engines, threads)
+        except (ImportError, BaseModelError) as error:
+            if name == INT8_ENGINE:
+                raise
+            log.warning("%s; serving the base in 4 bits, which is slower", error)
+    from assistant.transformers_engine import TransformersEngine
+
+    return TransformersEngine(base, adapter)
 
 
 def _sentences(pieces: Iterable[str]) -> Iterator[str]:

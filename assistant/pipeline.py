@@ -8,14 +8,14 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 
 from assistant import phrases
 from assistant.disputes import dispute_of, lead_in, with_both_sides
 from assistant.errors import GenerationError
 from assistant.followup import Names, no_names, resolve
-from assistant.generation import Generator, QuotingComposer
+from assistant.generation import Drafts, Generator, QuotingComposer
 from assistant.grounding import GroundingCheck
 from assistant.intent import UNKNOWN, Router
 from assistant.intent import Skill as SkillName
@@ -27,6 +27,7 @@ from assistant.types import (
     CheckedSentence,
     Citation,
     Concern,
+    DraftSentence,
     Event,
     Evidence,
     Handoff,
@@ -171,35 +172,36 @@ class Assistant:
         watch: Watch,
         dropped: list[CheckedSentence],
     ) -> Answer | None:
-        """An answer of verified sentences, or None; `dropped` takes the sentences left out."""
+        """An answer of verified sentences, or None; it ends before one that is not supported, as
+        what follows leans on it. `dropped` takes the sentences left out."""
         supported: list[CheckedSentence] = []
         text = ""
-        drafts = generator.generate(question, evidence)
         try:
-            while True:
-                with watch.stage("generation"):
-                    draft = next(drafts, None)
-                if draft is None:
-                    break
-                space = "" if is_cjk(draft.text) else " "
-                joint = "\n" if draft.starts_line or draft.is_frame else space
-                if draft.is_frame:
-                    text += joint + draft.text
-                    continue
-                with watch.stage("grounding"):
-                    checked = self.grounding.check(draft, evidence)
-                if checked.supported:
+            with closing(generator.generate(question, evidence)) as drafts:
+                while draft := self._next(drafts, watch):
+                    space = "" if is_cjk(draft.text) else " "
+                    joint = "\n" if draft.starts_line or draft.is_frame else space
+                    if draft.is_frame:
+                        text += joint + draft.text
+                        continue
+                    with watch.stage("grounding"):
+                        checked = self.grounding.check(draft, evidence)
+                    if not checked.supported:
+                        dropped.append(checked)
+                        break
                     supported.append(checked)
                     text += joint + checked.text
                     watch.listen(SentenceReady(checked, joint))
-                else:
-                    dropped.append(checked)
         except GenerationError as error:
             log.warning("the generator %s failed: %s", generator.name, error)
         if not supported:
             return None
         citations = _citations(supported, evidence)
         return Answer(text.strip(), tuple(supported), citations, generator.name)
+
+    def _next(self, drafts: Drafts, watch: Watch) -> DraftSentence | None:
+        with watch.stage("generation"):
+            return next(drafts, None)
 
     def _reply(
         self,

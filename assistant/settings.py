@@ -11,7 +11,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -31,6 +31,14 @@ class ModelSettings(BaseModel):
     max_new_tokens: int = Field(160, ge=8, description="Longest reply, in tokens.")
     prompt_tokens: int = Field(1500, ge=128, description="Longest prompt, in tokens.")
     timeout_seconds: float = Field(30.0, gt=0, description="Give up and quote after this long.")
+    engine: Literal["auto", "transformers-nf4", "ctranslate2-int8"] = Field(
+        "auto",
+        description="What writes replies; auto: what the adapter was evaluated on, or the"
+        " fastest that is installed.",
+    )
+    candidates: int = Field(
+        1, ge=1, le=16, description="Replies to write, of which the best supported is shown."
+    )
 
 
 class WebSettings(BaseModel):

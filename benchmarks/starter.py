@@ -1,6 +1,6 @@
 """The starter model's replies over shops that it never saw, beside quoting.
 
-    python -m benchmarks.starter [--base FOLDER] [--nf4] [--limit N] [--replies FILE]
+    python -m benchmarks.starter [--base FOLDER] [--engine ENGINE] [--limit N] [--replies FILE]
 
 Each written reply of the unseen shops is asked for, its passages among near misses (drawn with a
 fixed seed). Token F1 is that of SQuAD (Rajpurkar et al. 2016), over words, against the written
@@ -22,11 +22,13 @@ from typing import Any
 
 from assistant.settings import load_settings
 from benchmarks.golden import unsupported
-from finetune.evaluate import greedy_replies
 from finetune.examples import MARK, Example, encode
-from finetune.models import load_base, template_for
+from finetune.export import exported
+from finetune.models import load_base, load_tokenizer, template_for
+from finetune.prompt import PromptTemplate
 from finetune.replies import Sources, lesson
 from finetune.reranker_data import shops_below
+from finetune.scored import Int8Model, ScoredModel, TorchModel
 from finetune.settings import InstructRecipe
 from knowledge.encoder import load_encoder
 from knowledge.segment import is_cjk, split_sentences, words
@@ -109,27 +111,36 @@ def measure(examples: Sequence[Example], replies: Sequence[str]) -> dict[str, An
     }
 
 
+def scored(engine: str, base: Path, tokenizer: Any, template: PromptTemplate) -> ScoredModel:
+    """A base as an engine runs it."""
+    if engine == "int8":
+        folder = exported(base, None, load_settings().engines)
+        return Int8Model(folder, tokenizer, template, MAX_NEW_TOKENS)
+    model, _ = load_base(base, quantised=engine == "nf4")
+    return TorchModel(model, tokenizer, template, MAX_NEW_TOKENS)
+
+
 def main() -> None:
     """Generate, measure, print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--base", type=Path, default=STARTER)
-    parser.add_argument("--nf4", action="store_true", help="in 4 bits, as adapters are served")
+    parser.add_argument("--engine", choices=("fp32", "nf4", "int8"), default="fp32")
     parser.add_argument("--limit", type=int, default=10_000)
     parser.add_argument("--replies", type=Path, help="write questions and replies here")
     arguments = parser.parse_args()
     examples = held_out()
     random.Random(SEED).shuffle(examples)
     examples = examples[: arguments.limit]
-    model, tokenizer = load_base(arguments.base, quantised=arguments.nf4)
+    tokenizer = load_tokenizer(arguments.base)
     template = template_for(tokenizer)
+    model = scored(arguments.engine, arguments.base, tokenizer, template)
     rows = [encode(e, tokenizer, template, MAX_TOKENS) for e in examples]
     order = sorted(range(len(rows)), key=lambda i: rows[i].prompt_tokens)
     replies = [""] * len(rows)
     for start in range(0, len(order), BATCH):
         chosen = order[start : start + BATCH]
         batch = [rows[i] for i in chosen]
-        found = greedy_replies(model.eval(), tokenizer, template, batch, MAX_NEW_TOKENS)
-        for i, reply in zip(chosen, found, strict=True):
+        for i, reply in zip(chosen, model.replies(batch), strict=True):
             replies[i] = reply
         print(f"\r{start + len(chosen)}/{len(rows)}", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)

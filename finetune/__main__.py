@@ -18,6 +18,7 @@ from typing import Annotated
 
 import typer
 
+from assistant.settings import load_settings
 from finetune.command_line import (
     DEFAULT_HOME,
     REPLIES,
@@ -30,12 +31,13 @@ from finetune.command_line import (
     Resume,
     clear_errors,
     configured_encoder,
+    fetched_passages,
     show,
 )
 from finetune.errors import FinetuneError
 from finetune.evaluation_commands import evaluations
 from finetune.reader_commands import readers
-from finetune.registry import Registry
+from finetune.registry import INT8_ENGINE, NF4_ENGINE, Registry
 from finetune.settings import RECIPES, AdapterRecipe, BaseRecipe, InstructRecipe, load_recipe
 
 app = typer.Typer(
@@ -45,6 +47,8 @@ app = typer.Typer(
 )
 
 STARTER = Path(__file__).parents[1] / "assistant" / "weights" / "starter"
+
+_WEIGHED = 5  # passages of each shop are text enough to weigh a model's units
 
 
 @app.callback()
@@ -68,9 +72,16 @@ def prepare(
         list[Path] | None,
         typer.Option(help="Documents that the dialogues' passage ids name (file or folder)."),
     ] = None,
+    fetch: Annotated[
+        bool, typer.Option(help="Give each reply the passages that HOME's knowledge base finds.")
+    ] = False,
+    least_quality: Annotated[
+        float, typer.Option(min=0, max=1, help="Least share of an agent's turns that answer.")
+    ] = 0.0,
+    home: Home = DEFAULT_HOME,
     as_json: Json = False,
 ) -> None:
-    """Turn support dialogues into training sets: clean, mask personal data, split."""
+    """Turn support dialogues into training sets: clean, flag, mask personal data, split."""
     from finetune.passages import DocumentPassages
     from finetune.prepare import prepare as run_prepare
     from knowledge.language import Detector
@@ -78,7 +89,8 @@ def prepare(
     with clear_errors():
         started, detector = time.monotonic(), Detector()
         lookup = DocumentPassages.load(passages, detector).lookup if passages else None
-        report = run_prepare(sources, out, detector, lookup)
+        retrieve = fetched_passages(home) if fetch else None
+        report = run_prepare(sources, out, detector, lookup, retrieve, least_quality)
         seconds = round(time.monotonic() - started, 1)
         show({"out": str(out), **asdict(report), "seconds": seconds}, as_json)
 
@@ -139,6 +151,25 @@ def instruct(
 
 
 @app.command()
+def prune(
+    out: Annotated[Path, typer.Option(help="Folder for the smaller model.")],
+    base: Base = str(STARTER),
+    keep: Annotated[float, typer.Option(min=0.05, max=1, help="Share of the units.")] = 0.75,
+    shops: Annotated[Path, typer.Option(help="Shops whose passages weigh the units.")] = SHOPS,
+    as_json: Json = False,
+) -> None:
+    """Cut a base's least important feed-forward units out; `instruct` mends what it lost."""
+    from finetune.prune import prune as run_prune
+    from finetune.registry import resolve_base
+    from finetune.reranker_data import shops_below
+
+    with clear_errors():
+        texts = [text for shop in shops_below(shops) for _, _, text in shop.passages[:_WEIGHED]]
+        report = run_prune(resolve_base(base), texts, out, keep)
+        show({"out": str(out), **asdict(report)}, as_json)
+
+
+@app.command()
 def train(
     data: Data,
     out: Annotated[Path, typer.Option(help="Folder for the adapter.")],
@@ -170,14 +201,20 @@ def evaluate(
     base: Base = str(STARTER),
     adapter: Annotated[Path | None, typer.Option(help="Folder of an adapter.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="Replies to evaluate at most.")] = 200,
+    engine: Annotated[str, typer.Option(help=f"{NF4_ENGINE} or {INT8_ENGINE}.")] = NF4_ENGINE,
+    home: Home = DEFAULT_HOME,
     as_json: Json = False,
 ) -> None:
-    """Measure a base or an adapter on the test split; an adapter's scores go into its manifest."""
+    """Measure a base or an adapter on the test split; an adapter's scores go into its manifest, and
+    the engine that it is served on from then."""
+    if engine not in {NF4_ENGINE, INT8_ENGINE}:
+        raise typer.BadParameter(f"is {NF4_ENGINE} or {INT8_ENGINE}", param_hint="--engine")
     from finetune.evaluate import evaluate as run_evaluate
     from finetune.examples import supported_by_words
 
     with clear_errors():
-        scores = run_evaluate(data, base, adapter, supported_by_words, limit)
+        engines = load_settings(home=home).engines
+        scores = run_evaluate(data, base, adapter, supported_by_words, engines, engine, limit)
         show(asdict(scores), as_json)
 
 

@@ -49,7 +49,7 @@ from knowledge.versions import Versions
 # Inverse strength of the L2 penalty: the shops are few, and invented.
 _C = 0.3
 _AGAINST = frozenset({"unknown", "numbers"})  # words and numbers that the passages lack
-_EITHER_WAY = frozenset({"cjk", "cjk_cosine"})
+_EITHER_WAY = frozenset({"cjk", "cjk_cosine", "foreign", "foreign_reader"})
 _THRESHOLDS = (0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7)
 
 

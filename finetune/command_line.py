@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,8 +12,11 @@ from typing import Annotated, Any
 import typer
 
 from assistant.errors import AssistantError
+from assistant.followup import resolve
 from assistant.settings import load_settings
+from assistant.types import Message
 from finetune.errors import FinetuneError
+from finetune.prompt import Turn, titled
 from knowledge.command_line import one_line_errors
 from knowledge.encoder import Encoder, load_encoder
 from knowledge.errors import KnowledgeError
@@ -45,3 +49,20 @@ def configured_encoder(home: Path) -> Encoder:
     """The encoder that the settings of a home name."""
     settings = load_settings(home=home)
     return load_encoder(settings.knowledge.encoder, settings.engines, settings.knowledge.threads)
+
+
+def fetched_passages(home: Path) -> Callable[[str, Sequence[Turn], str], list[str]]:
+    """What a home's knowledge base finds for a question after earlier turns, as it is served."""
+    from assistant.build import build_knowledge  # onnxruntime takes its time
+
+    settings = load_settings(home=home)
+    knowledge = build_knowledge(settings)
+
+    def fetch(question: str, before: Sequence[Turn], language: str) -> list[str]:
+        roles = {"customer": "customer", "agent": "assistant"}
+        said = [Message(roles[t.role], t.text) for t in before]
+        asked = resolve(question, said, knowledge.mentions)
+        found = knowledge.search(asked, settings.knowledge.rerank_passages, language=language)
+        return [titled(" › ".join(p.title_path), p.text) for p in found]
+
+    return fetch

@@ -18,8 +18,8 @@ from typing import Any
 
 from finetune.errors import DataError
 from finetune.examples import Example, marked, with_marks
-from finetune.prepare import MANIFEST, load_rows
 from finetune.prompt import PromptTemplate, Turn, titled
+from finetune.rows import MANIFEST, load_rows
 from knowledge.formats import read_text
 
 _MAX_FILE_BYTES = 2_000_000_000

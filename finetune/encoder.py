@@ -28,6 +28,7 @@ from finetune.encoder_questions import Answered, draw_questions
 from finetune.encoder_words import AddedWords
 from finetune.fit import Plan, Stateless, finish, fit, rows_digest, training_folder, weights_digest
 from finetune.lora import save_adapter
+from finetune.precision import mixed
 from knowledge.hanzi import simplified
 from knowledge.minilm import (
     EMBEDDINGS,
@@ -113,7 +114,7 @@ def embed(model: Any, tokenizer: Tokenizer, texts: Sequence[str]) -> Tensor:
     rows = tokenizer.encode_batch([simplified(t) for t in texts])
     ids = torch.tensor([r.ids for r in rows])
     mask = torch.tensor([r.attention_mask for r in rows])
-    with torch.autocast("cpu", torch.bfloat16):
+    with mixed("cpu"):
         hidden = model(input_ids=ids, attention_mask=mask).last_hidden_state
     weights = mask.unsqueeze(-1).float()
     return functional.normalize((hidden.float() * weights).sum(1) / weights.sum(1), dim=-1)

@@ -7,19 +7,28 @@ import logging
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from peft import PeftModel
 from rouge_score.rouge_scorer import RougeScorer
 
 from finetune.errors import AdapterError, DataError
-from finetune.examples import IGNORED, Encoded, Example, collate, encode, examples_of
-from finetune.models import load_base, template_for
-from finetune.prepare import data_digest, load_rows
+from finetune.examples import Encoded, Example, encode, examples_of
+from finetune.export import exported
+from finetune.models import load_base, load_tokenizer, template_for
 from finetune.prompt import PromptTemplate
-from finetune.registry import Scorecard, Scores, resolve_base, validate_adapter
+from finetune.registry import (
+    INT8_ENGINE,
+    NF4_ENGINE,
+    Scorecard,
+    Scores,
+    resolve_base,
+    validate_adapter,
+)
+from finetune.rows import data_digest, load_rows
+from finetune.scored import Int8Model, ScoredModel, TorchModel
 from knowledge.segment import words
 
 log = logging.getLogger(__name__)
@@ -41,6 +50,8 @@ def evaluate(
     base: str | Path,
     adapter: Path | None,
     supports: SupportScorer,
+    engines: Path,
+    engine: str = NF4_ENGINE,
     limit: int = 200,
     max_tokens: int = 640,
     max_new_tokens: int = 96,
@@ -49,7 +60,8 @@ def evaluate(
 
     With an adapter, its scores, and both its own and its base's are put into its manifest: the
     gate compares them. Perplexity is per token of the agent's replies; ROUGE-L (Lin, 2004) and
-    `supported` are of greedy replies, `supported` of those that have passages.
+    `supported` are of greedy replies, `supported` of those that have passages. What is measured is
+    the model as `engine` serves it; exports for it are kept in `engines`.
     Raises FinetuneError: DataError, BaseModelError, AdapterError.
     """
     folder = resolve_base(base)
@@ -57,22 +69,43 @@ def evaluate(
     examples = _sample(list(examples_of(load_rows(data, "test"))), limit)
     if not examples:
         raise DataError(f"{data} has no test dialogue in which an agent replies")
-    model, tokenizer = load_base(folder)
+    tokenizer = load_tokenizer(folder)
     template = manifest.template if manifest else template_for(tokenizer)
     max_tokens = int(manifest.recipe.get("max_tokens", max_tokens)) if manifest else max_tokens
     rows = [encode(e, tokenizer, template, max_tokens) for e in examples]
-    judge = _Judge(tokenizer, template, supports, max_new_tokens)
+
+    def scores(of: Path | None) -> Scores:
+        make = partial(_model, engine, folder, of, engines)
+        return _scores(make(tokenizer, template, max_new_tokens), examples, rows, supports)
+
     if adapter is None or manifest is None:
-        return judge.scores(model.eval(), examples, rows)
-    model = PeftModel.from_pretrained(model, adapter).eval()
-    with model.disable_adapter():
-        before = judge.scores(model, examples, rows)
+        return scores(None)
+    before = scores(None)
     log.info("base %s", before)
-    after = judge.scores(model, examples, rows)
+    after = scores(adapter)
     log.info("adapter %s", after)
     card = Scorecard(before, after, data_digest(data), manifest.adapter_sha256)
-    replace(manifest, scores=card).write(adapter)
+    replace(manifest, scores=card, engine=engine).write(adapter)
     return after
+
+
+def _model(
+    engine: str,
+    base: Path,
+    adapter: Path | None,
+    engines: Path,
+    tokenizer: Any,
+    template: PromptTemplate,
+    max_new_tokens: int,
+) -> ScoredModel:
+    """A base, with an adapter or without, as an engine serves it."""
+    if engine == INT8_ENGINE:
+        folder = exported(base, adapter, engines)
+        return Int8Model(folder, tokenizer, template, max_new_tokens)
+    model, _ = load_base(base)
+    if adapter:
+        model = PeftModel.from_pretrained(model, adapter)
+    return TorchModel(model, tokenizer, template, max_new_tokens)
 
 
 def _sample(examples: list[Example], limit: int) -> list[Example]:
@@ -81,87 +114,31 @@ def _sample(examples: list[Example], limit: int) -> list[Example]:
     return [keyed[key] for key in sorted(keyed)[:limit]]
 
 
-class _Judge:
-    """Scores one model after another in the same way."""
-
-    def __init__(
-        self, tokenizer: Any, template: PromptTemplate, supports: SupportScorer, max_new_tokens: int
-    ) -> None:
-        self.tokenizer = tokenizer
-        self.template = template
-        self.supports = supports
-        self.max_new_tokens = max_new_tokens
-        self.rouge = RougeScorer(["rougeL"], tokenizer=_Words())
-
-    @torch.inference_mode()
-    def scores(self, model: Any, examples: Sequence[Example], rows: Sequence[Encoded]) -> Scores:
-        """All three measures; batches hold rows of like length."""
-        order = sorted(range(len(rows)), key=lambda i: len(rows[i].ids))
-        loss, tokens, rouge, grounded, supported = 0.0, 0, 0.0, 0, 0
-        for start in range(0, len(order), _BATCH):
-            chosen = order[start : start + _BATCH]
-            batch_loss, batch_tokens = self._loss(model, [rows[i] for i in chosen])
-            loss, tokens = loss + batch_loss, tokens + batch_tokens
-            replies = greedy_replies(
-                model,
-                self.tokenizer,
-                self.template,
-                [rows[i] for i in chosen],
-                self.max_new_tokens,
-            )
-            for i, reply in zip(chosen, replies, strict=True):
-                rouge += self.rouge.score(examples[i].reply, reply)["rougeL"].fmeasure
-                if examples[i].passages:
-                    grounded += 1
-                    supported += self.supports(reply, examples[i].passages)
-        if not math.isfinite(loss):
-            raise AdapterError("the model's loss is not a finite number; train with a lower rate")
-        return Scores(
-            perplexity=round(math.exp(min(loss / tokens, 100.0)), 4),
-            rouge_l=round(rouge / len(rows), 4),
-            supported=round(supported / grounded, 4) if grounded else 0.0,
-            n=len(rows),
-        )
-
-    def _loss(self, model: Any, rows: Sequence[Encoded]) -> tuple[float, int]:
-        """Summed cross-entropy and count of reply tokens.
-
-        From logits: the loss that AdaLoRA returns has its regulariser in it.
-        """
-        tensors = collate(rows, self.tokenizer.pad_token_id)
-        batch = {name: tensor.to(model.device) for name, tensor in tensors.items()}
-        labels = batch.pop("labels")[:, 1:]
-        logits = model(**batch).logits[:, :-1]
-        loss = torch.nn.functional.cross_entropy(
-            logits.flatten(0, 1).float(), labels.flatten(), ignore_index=IGNORED, reduction="sum"
-        )
-        return loss.item(), int((labels != IGNORED).sum())
-
-
-def greedy_replies(
-    model: Any,
-    tokenizer: Any,
-    template: PromptTemplate,
+def _scores(
+    model: ScoredModel,
+    examples: Sequence[Example],
     rows: Sequence[Encoded],
-    max_new_tokens: int,
-) -> list[str]:
-    """Greedy replies to the prompts; they are padded on the left, where a batch must be."""
-    width = max(row.prompt_tokens for row in rows)
-    pad, end = tokenizer.pad_token_id, template.reply_end
-    ids = torch.full((len(rows), width), pad)
-    mask = torch.zeros_like(ids)
-    for i, row in enumerate(rows):
-        ids[i, width - row.prompt_tokens :] = torch.tensor(row.ids[: row.prompt_tokens])
-        mask[i, width - row.prompt_tokens :] = 1
-    stops = {tokenizer.convert_tokens_to_ids(end), tokenizer.eos_token_id} - {None}
-    with torch.inference_mode():
-        output = model.generate(
-            input_ids=ids.to(model.device),
-            attention_mask=mask.to(model.device),
-            max_new_tokens=max_new_tokens,
-            do_sample=False,
-            eos_token_id=sorted(stops) or None,
-            pad_token_id=pad,
-        )
-    texts = tokenizer.batch_decode(output[:, width:], skip_special_tokens=True)
-    return [text.lstrip().split(end)[0].strip() for text in texts]
+    supports: SupportScorer,
+) -> Scores:
+    """All three measures; batches hold rows of like length."""
+    scorer = RougeScorer(["rougeL"], tokenizer=_Words())
+    order = sorted(range(len(rows)), key=lambda i: len(rows[i].ids))
+    loss, tokens, rouge, grounded, supported = 0.0, 0, 0.0, 0, 0
+    for start in range(0, len(order), _BATCH):
+        chosen = order[start : start + _BATCH]
+        batch = [rows[i] for i in chosen]
+        batch_loss, batch_tokens = model.loss(batch)
+        loss, tokens = loss + batch_loss, tokens + batch_tokens
+        for i, reply in zip(chosen, model.replies(batch), strict=True):
+            rouge += scorer.score(examples[i].reply, reply)["rougeL"].fmeasure
+            if examples[i].passages:
+                grounded += 1
+                supported += supports(reply, examples[i].passages)
+    if not math.isfinite(loss):
+        raise AdapterError("the model's loss is not a finite number; train with a lower rate")
+    return Scores(
+        perplexity=round(math.exp(min(loss / tokens, 100.0)), 4),
+        rouge_l=round(rouge / len(rows), 4),
+        supported=round(supported / grounded, 4) if grounded else 0.0,
+        n=len(rows),
+    )

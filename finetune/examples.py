@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
-from finetune.prepare import Row
 from finetune.prompt import PromptTemplate, Turn
+from finetune.rows import Row
 from knowledge.segment import content_words, split_sentences, with_plain_numbers
 
 IGNORED = -100  # the label that torch's cross-entropy leaves out
@@ -93,10 +93,15 @@ def _supporting(sentence: str, passages: Sequence[str]) -> int:
 def examples_of(rows: Iterable[Row]) -> Iterator[Example]:
     """An example for each agent's turn that answers a customer's."""
     for row in rows:
+        replies = 0
         for i, turn in enumerate(row.turns):
-            if turn.role == "agent" and i and row.turns[i - 1].role == "customer":
-                reply = with_marks(turn.text, row.passages)
-                yield Example(row.passages, row.turns[: i - 1], row.turns[i - 1].text, reply)
+            if turn.role != "agent":
+                continue
+            if i and row.turns[i - 1].role == "customer":
+                passages = row.passages_for(replies)
+                reply = with_marks(turn.text, passages)
+                yield Example(passages, row.turns[: i - 1], row.turns[i - 1].text, reply)
+            replies += 1
 
 
 def encode(example: Example, tokenizer: Any, template: PromptTemplate, max_tokens: int) -> Encoded:

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from finetune.intent_data import Utterances
+from finetune.precision import mixed
 from finetune.slips import with_slips
 from finetune.synonyms import Synonyms
 from knowledge.hanzi import simplified
@@ -106,7 +107,7 @@ class TrainableRouter:
         self.net.eval()
         order = sorted(range(len(texts)), key=lambda n: len(texts[n]))
         found: list[Any] = [None] * len(texts)
-        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        with torch.no_grad(), mixed("cpu"):
             for start in range(0, len(order), 128):
                 rows = order[start : start + 128]
                 vectors = self.net.vectors(*self.embedded([texts[n] for n in rows]))
@@ -187,7 +188,7 @@ class IntentObjective:
         drawn = rng.choices(self.others, self.other_weights, k=count)
         inside = [self._seen(self.texts[n], rng) for n in rows]
         target = self.targets[rows]
-        with torch.autocast("cpu", torch.bfloat16):
+        with mixed("cpu"):
             embeddings, mask = self.router.embedded([*inside, *drawn])
             embeddings = embeddings.detach().requires_grad_(recipe.adversarial > 0)
             vectors = net.vectors(embeddings, mask)
@@ -198,7 +199,7 @@ class IntentObjective:
         }
         if recipe.adversarial:
             moved = worst_move(parts["intent"], embeddings, recipe.adversarial)
-            with torch.autocast("cpu", torch.bfloat16):
+            with mixed("cpu"):
                 near = net.vectors(embeddings.detach() + moved, mask)
             parts["adversarial"] = self._intent_loss(net.logits(near[: len(rows)]), target)
         return parts

@@ -12,6 +12,7 @@ from transformers.utils import logging as transformers_logging
 
 from finetune.errors import BaseModelError
 from finetune.examples import IGNORED
+from finetune.precision import mixed
 from finetune.prompt import PromptTemplate
 from finetune.registry import NF4, validate_base
 
@@ -21,13 +22,12 @@ def load_base(folder: Path, quantised: bool = True) -> tuple[Any, Any]:
 
     What NF4 leaves alone (embeddings, norms, output) is float32 on a CPU, bfloat16 on a GPU.
     """
-    validate_base(folder)
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     gpu = torch.cuda.is_available()
     dtype = torch.bfloat16 if gpu and quantised else torch.float32
     nf4 = BitsAndBytesConfig(**NF4, bnb_4bit_compute_dtype=dtype)  # type: ignore[no-untyped-call]
+    tokenizer = load_tokenizer(folder)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder)
         model: Any = AutoModelForCausalLM.from_pretrained(
             folder,
             quantization_config=nf4 if quantised else None,
@@ -37,9 +37,19 @@ def load_base(folder: Path, quantised: bool = True) -> tuple[Any, Any]:
         )
     except Exception as error:  # whatever a library makes of a bad folder
         raise BaseModelError(f"the base at {folder} cannot be loaded: {error}") from error
+    return model, tokenizer
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """A base's tokenizer, with a token to pad with. Raises BaseModelError."""
+    validate_base(folder)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+    except Exception as error:  # as above
+        raise BaseModelError(f"the base at {folder} cannot be loaded: {error}") from error
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
-    return model, tokenizer
+    return tokenizer
 
 
 @torch.inference_mode()
@@ -49,7 +59,7 @@ def mean_loss(model: Any, batches: Iterable[dict[str, Any]]) -> float | None:
     model.eval()
     for inputs in batches:
         count = int((inputs["labels"] != IGNORED).sum())
-        with torch.autocast(model.device.type, torch.bfloat16):
+        with mixed(model.device):
             loss = model(**{k: v.to(model.device) for k, v in inputs.items()}).loss
         total, tokens = total + float(loss) * count, tokens + count
     return total / tokens if tokens else None

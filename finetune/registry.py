@@ -25,10 +25,13 @@ from finetune.errors import AdapterError, BaseModelError, GateError
 from finetune.prompt import Prompt, PromptTemplate, Turn, titled
 
 __all__ = [
-    "NF4", "AdapterManifest", "Prompt", "PromptTemplate", "Registry", "Scorecard", "Scores", "Turn",
-    "base_digest", "resolve_base", "titled", "validate_adapter", "validate_base",
+    "INT8_ENGINE", "NF4", "NF4_ENGINE", "AdapterManifest", "BaseModelError", "Prompt",
+    "PromptTemplate", "Registry", "Scorecard", "Scores", "Turn", "base_digest", "resolve_base",
+    "titled", "validate_adapter", "validate_base",
 ]  # fmt: skip
 
+# Engines that replies are written on: the reference, and its export for CPUs (see export.py).
+NF4_ENGINE, INT8_ENGINE = "transformers-nf4", "ctranslate2-int8"
 MANIFEST, CONFIG, WEIGHTS = "manifest.json", "adapter_config.json", "adapter_model.safetensors"
 DIGEST = "SHA256"
 # Training, evaluation and serving quantise alike: NF4 with double quantisation (Dettmers et al.,
@@ -89,7 +92,7 @@ class AdapterManifest:
     template: PromptTemplate
     training: dict[str, Any]
     created: str
-    engine: str = "transformers-nf4"
+    engine: str = NF4_ENGINE
     scores: Scorecard | None = None
 
     def write(self, folder: Path) -> None:

@@ -28,6 +28,7 @@ from finetune.pair_training import (
     pair_tokenizer,
     train_pairs,
 )
+from finetune.precision import mixed
 from finetune.reranker_data import (
     Material,
     Pair,
@@ -69,7 +70,7 @@ def losses_of(tokenizer: Tokenizer, net: ReadingNet, pairs: Sequence[Pair]) -> M
     device = next(net.parameters()).device
     inputs, places = inputs_of(tokenizer, pairs)
     inputs, places = {name: t.to(device) for name, t in inputs.items()}, places.to(device)
-    with torch.autocast(device.type, torch.bfloat16):
+    with mixed(device):
         relevance, start, end = net(**inputs)
     labels = torch.tensor([float(p.label) for p in pairs], device=device)
     labels = labels * (1 - 2 * _SMOOTHING) + _SMOOTHING
@@ -108,7 +109,7 @@ def relevance_of(net: ReadingNet, pairs: Sequence[Pair]) -> Any:
     for first in range(0, len(order), 64):
         rows = order[first : first + 64]
         inputs, _ = inputs_of(tokenizer, [pairs[i] for i in rows])
-        with torch.autocast(device.type, torch.bfloat16):
+        with mixed(device):
             relevance = net(**{name: t.to(device) for name, t in inputs.items()})[0]
         logits[rows] = relevance.float().cpu().numpy()
     net.train()

@@ -17,7 +17,6 @@ from finetune.errors import AdapterError, DataError
 from finetune.examples import collate, encode, examples_of
 from finetune.loop import begin, run
 from finetune.models import load_base, template_for
-from finetune.prepare import data_digest, load_rows
 from finetune.registry import (
     CONFIG,
     CONFIG_KEYS,
@@ -28,6 +27,7 @@ from finetune.registry import (
     resolve_base,
     validate_adapter,
 )
+from finetune.rows import data_digest, load_rows
 from finetune.settings import AdapterRecipe
 
 log = logging.getLogger(__name__)

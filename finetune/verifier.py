@@ -25,6 +25,7 @@ from finetune.pair_training import (
     pair_tokenizer,
     train_pairs,
 )
+from finetune.precision import mixed
 from finetune.reranker_data import Shop, read_records
 from finetune.verifier_data import (
     Shelves,
@@ -42,10 +43,10 @@ from knowledge.verifier import MAX_TOKENS
 
 _SMOOTHING = 0.03
 _WRITTEN = 2  # times an epoch
-_REPLIES = 0.25  # share of what was replied to a shop's customers
-_PASSAGES = 6  # of a shop
-_ANSWERS = 0.12  # share of a shop's questions
-_GROUNDED = {"english_grounded": 0.06, "chinese_grounded": 0.04}
+_REPLIES = 0.12  # share of what was replied to a shop's customers
+_PASSAGES = 3  # of a shop
+_ANSWERS = 0.03  # share of a shop's questions
+_GROUNDED = {"english_grounded": 0.025, "chinese_grounded": 0.02}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,7 @@ def losses_of(
     """Cross-entropy of the verdicts."""
     device = next(net.parameters()).device
     _, inputs = encoded(tokenizer, rows)
-    with torch.autocast(device.type, torch.bfloat16):
+    with mixed(device):
         logits = net(**{name: t.to(device) for name, t in inputs.items()})
     verdicts = torch.tensor([r.verdict for r in rows], device=device)
     return {

@@ -36,7 +36,7 @@ from knowledge.verdict_net import VERDICTS
 
 SUPPORTED, CONTRADICTED, UNSTATED = range(len(VERDICTS))
 # Never learnt from: what the verifier makes of errors that it was not shown is measured on them.
-UNSEEN_KINDS = frozenset({"place", "unit", "promise", "exception-ignored"})
+UNSEEN_KINDS = frozenset({"place", "unit", "actor", "only/all", "all-only"})
 _CITATION = re.compile(r"\s*\[([^\]\[]+)\]")
 _NEAR = 4  # neighbours that a statement is put beside one of
 _LEAST_WORDS = 4

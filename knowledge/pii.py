@@ -1,7 +1,8 @@
 """Mask personal data with typed placeholders, and put it back.
 
 By patterns: e-mail addresses, payment cards (Luhn, ISO/IEC 7812-1), IBANs (mod 97, ISO 13616),
-order numbers such as MW-1234567, and telephone numbers. Names and postal addresses are not found.
+order numbers such as MW-1234567, telephone numbers, and secrets: keys of known services, and what
+is said to be a password. Names and postal addresses are not found.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 # Chinese letters are word characters to `\b`, so boundaries are spelled out.
 _START, _END = r"(?<![A-Za-z0-9])", r"(?![A-Za-z0-9])"
@@ -32,7 +34,19 @@ _PHONE = re.compile(
 )
 # `\w` before a number would also be a Chinese character: 电话13800138000 must still be found.
 _PHONE_AFTER_CJK = re.compile(r"(?<=[\u3400-\u9fff])1[3-9]\d[ -]?\d{4}[ -]?\d{4}(?!\d)")
-_PLACEHOLDER = re.compile(r"\[(?:EMAIL|IBAN|CARD|ORDER|PHONE)_\d+\]")
+# Prefixes as their makers document them: AWS, GitHub, OpenAI and Stripe, Slack, Google, JWT.
+_KEY = re.compile(
+    _START + r"(?:AKIA[A-Z0-9]{16}|gh[opsu]_[A-Za-z0-9]{30,}"
+    r"|(?:sk|pk|rk)[-_](?:live|test|proj)?[-_]?[A-Za-z0-9]{16,}|xox[abprs]-[A-Za-z0-9-]{10,}|AIza[A-Za-z0-9_-]{35}"
+    r"|eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,})"
+)
+_PASSWORD = re.compile(
+    r"(?:\b(?:password|passcode|passwort|kennwort|contraseña|clave|cvv|cvc|pin)\b|密码|验证码|口令)"
+    r"(?: code)?(?:\s*[:：=]\s*|\s+(?:is|was|lautet|ist|es)\s+|\s*(?:是|为)\s*)"
+    r"(?P<secret>(?=\S*[\d!@#$%^&*_])[^\s,，。;；]{3,64}?)(?=[.,;!?]?(?:\s|$)|[，。；！？])",
+    re.IGNORECASE,
+)
+_PLACEHOLDER = re.compile(r"\[(?:EMAIL|IBAN|CARD|ORDER|PHONE|SECRET)_\d+\]")
 
 
 def passes_luhn(number: str) -> bool:
@@ -62,6 +76,8 @@ def _always(_: str) -> bool:
 
 # Order matters: what is longer and surer first, so that a card is not taken for a telephone.
 _KINDS: tuple[tuple[str, re.Pattern[str], Callable[[str], bool]], ...] = (
+    ("SECRET", _KEY, _always),
+    ("SECRET", _PASSWORD, _always),
     ("EMAIL", _EMAIL, _always),
     ("IBAN", _IBAN, _is_iban),
     ("CARD", _CARD, _is_card),
@@ -88,13 +104,17 @@ class Masker:
     def mask(self, text: str) -> str:
         """Text with placeholders such as [EMAIL_1]; a placeholder that is there stays."""
         for kind, pattern, is_real in _KINDS:
-            text = pattern.sub(
-                lambda m, kind=kind, is_real=is_real: (  # type: ignore[misc]
-                    self._placeholder(kind, m.group()) if is_real(m.group()) else m.group()
-                ),
-                text,
-            )
+            text = pattern.sub(partial(self._masked, kind, is_real), text)
         return text
+
+    def _masked(self, kind: str, is_real: Callable[[str], bool], match: re.Match[str]) -> str:
+        """What stands in the place of a match: where a part is named `secret`, of that part."""
+        part = "secret" if "secret" in match.re.groupindex else 0
+        whole, value = match.group(), match.group(part)
+        if not is_real(value) or _PLACEHOLDER.fullmatch(value):
+            return whole
+        start = match.start(part) - match.start()
+        return whole[:start] + self._placeholder(kind, value) + whole[start + len(value) :]
 
     def restore(self, text: str) -> str:
         """Text with its placeholders replaced by what they stand for; unknown ones stay."""
@@ -108,7 +128,7 @@ class Masker:
 
     def _placeholder(self, kind: str, text: str) -> str:
         # MW-1234567 and mw 1234567 are one order; 0044 and +44 one country.
-        value = re.sub(r"[^\w@+.]|(?<!\w)\.", "", text).casefold().replace("–", "")
+        value = text if kind == "SECRET" else _compact(text)
         if kind == "PHONE":
             value = re.sub(r"^00", "+", value.replace(".", ""))
         found = self._placeholders.get((kind, value))
@@ -118,3 +138,7 @@ class Masker:
             self._placeholders[kind, value] = found
             self._originals[found] = _Seen(kind, text)
         return found
+
+
+def _compact(text: str) -> str:
+    return re.sub(r"[^\w@+.]|(?<!\w)\.", "", text).casefold().replace("–", "")

@@ -46,16 +46,20 @@ FEATURES = (
     "numbers",
     "cjk",
     "cjk_cosine",
+    "foreign",
+    "foreign_reader",
 )
 CALIBRATION = "calibration.json"
 _MOST_ASKED = 50  # words of a question that leave the reader room for a passage
 _ASKS = re.compile(r"[?？؟][\"'”’)\]]*$")
 # Coverage and cosine that a question shares with a passage about something else nearby.
 _MIDDLING = 0.4
+# Languages that the reader learnt well; in others it is as sure and less often right.
+_WELL_READ = frozenset({"", "en", "zh"})
 # A relevance from which the candidates below are not read any more; keeps most turns short.
 SURE = 0.8
 # Which features each of the logistic models sees.
-_READ = frozenset({"reader", "pointed"})
+_READ = frozenset({"reader", "pointed", "foreign", "foreign_reader"})
 _LEADS = frozenset({"coverage_lead", "cosine_lead"})
 MODELS: dict[str, frozenset[str]] = {
     "read": frozenset(FEATURES) - {"cjk_cosine"},
@@ -276,6 +280,8 @@ def cheap_features(
             float(bool(numbers - set(_NUMBER.findall(candidate.chunk.indexed_text)))),
             cjk,
             cjk * candidate.cosine,
+            float(candidate.chunk.language not in _WELL_READ),
+            0.0,
         )
         for n, candidate in enumerate(candidates)
     ]
@@ -294,7 +300,9 @@ def leads(values: Sequence[float], documents: Sequence[str]) -> list[float]:
 
 def with_reader(features: tuple[float, ...], reading: Reading) -> tuple[float, ...]:
     """Features with the reader's filled in."""
-    return (features[0], reading.relevance, reading.pointed, *features[3:])
+    *held, foreign, _ = features[3:]
+    read = reading.relevance, reading.pointed
+    return features[0], *read, *held, foreign, foreign * reading.relevance
 
 
 def sentence_at(chunk: Chunk, text: str, span: tuple[int, int]) -> str:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
-import threading
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +15,15 @@ import pytest
 import torch
 
 from assistant.errors import GenerationError
-from assistant.lm import TransformersGenerator, _sentences
+from assistant.generation import Drafts
+from assistant.grounding import GroundingCheck
+from assistant.lm import BestOf, LanguageModel, _sentences, load_language_model
 from assistant.settings import ModelSettings
-from assistant.types import DraftSentence, Evidence, Message, Question
+from assistant.token_engines import Sampling
+from assistant.types import DraftSentence, Evidence, GeneratorName, Message, Question
 from finetune.base import pretrain
 from finetune.prepare import prepare
+from finetune.registry import INT8_ENGINE, NF4_ENGINE
 from finetune.settings import AdapterRecipe, BaseRecipe
 from finetune.train import train_adapter
 from knowledge.language import Detector
@@ -69,13 +76,20 @@ def base(work: Path, data: Path) -> Path:
     return work / "base"
 
 
-@pytest.fixture(scope="module")
-def generator(base: Path) -> TransformersGenerator:
-    return TransformersGenerator(base, None, SETTINGS)
+def load(base: Path, engines: Path, adapter: Path | None = None, **changed: Any) -> LanguageModel:
+    settings = SETTINGS.model_copy(update={"base": str(base)} | changed)
+    found = load_language_model(settings, adapter, engines, 1, GroundingCheck())
+    assert isinstance(found, LanguageModel)
+    return found
+
+
+@pytest.fixture(scope="module", params=[INT8_ENGINE, NF4_ENGINE])
+def generator(request: pytest.FixtureRequest, base: Path, work: Path) -> LanguageModel:
+    return load(base, work / "engines", engine=request.param)
 
 
 def test_it_says_what_it_learned_names_its_evidence_and_restores_order_numbers(
-    generator: TransformersGenerator,
+    generator: LanguageModel,
 ) -> None:
     drafts = list(generator.generate(question(), evidence(FACT)))
     assert drafts == [
@@ -85,117 +99,111 @@ def test_it_says_what_it_learned_names_its_evidence_and_restores_order_numbers(
     assert generator.name == "lm"
 
 
-def test_history_and_many_passages_are_cut_to_the_budget(generator: TransformersGenerator) -> None:
+def test_history_and_many_passages_are_cut_to_the_budget(generator: LanguageModel) -> None:
     history = [Message("customer", "Hello " * 50), Message("assistant", "Hi " * 50)] * 3
     asked = question("Shoes MW-1234567?", *history)
     assert list(generator.generate(asked, evidence(FACT, *["Other text. " * 40] * 5)))
 
 
-def test_an_adapter_is_loaded_beside_the_base_with_its_template(
+def test_what_prompts_share_changes_no_reply(generator: LanguageModel) -> None:
+    asked = [(question(), evidence(FACT)), (question("Boots?"), evidence(FACT, "More."))]
+    alone = [list(generator.generate(*turn)) for turn in asked]
+    assert [list(generator.generate(*turn)) for turn in asked * 3] == alone * 3
+
+
+def test_an_adapter_is_served_on_the_engine_it_was_evaluated_on(
     base: Path, data: Path, work: Path
 ) -> None:
     recipe = AdapterRecipe(max_steps=4, batch_size=4, max_tokens=128, rank=4, threads=1)
     manifest = train_adapter(data, work / "adapter", base, recipe)
-    generator = TransformersGenerator(base, work / "adapter", SETTINGS)
+    generator = load(base, work / "engines", work / "adapter")
+    assert generator.engine.name == manifest.engine == NF4_ENGINE
     assert generator.template == manifest.template
     assert next(generator.generate(question(), evidence(FACT))).evidence_id == "e1"
+    with pytest.raises(GenerationError, match="--engine ctranslate2-int8"):
+        load(base, work / "engines", work / "adapter", engine=INT8_ENGINE)
+    replace(manifest, engine=INT8_ENGINE).write(work / "adapter")
+    merged = load(base, work / "engines", work / "adapter")
+    assert merged.engine.name == INT8_ENGINE
+    assert next(merged.generate(question(), evidence(FACT))).evidence_id == "e1"
 
 
-def test_replies_asked_for_at_once_are_the_same_as_one_by_one(
-    generator: TransformersGenerator,
-) -> None:
+def test_replies_asked_for_at_once_are_the_same_as_one_by_one(generator: LanguageModel) -> None:
     alone = list(generator.generate(question(), evidence(FACT)))
-    together: list[list[DraftSentence]] = []
-    threads = [
-        threading.Thread(
-            target=lambda: together.append(list(generator.generate(question(), evidence(FACT))))
-        )
-        for _ in range(4)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    assert together == [alone] * 4
+    with ThreadPoolExecutor(4) as pool:
+        asked = [
+            pool.submit(lambda: list(generator.generate(question(), evidence(FACT))))
+            for _ in range(4)
+        ]
+    assert [turn.result() for turn in asked] == [alone] * 4
 
 
-def test_a_reader_who_leaves_stops_the_generation(
-    generator: TransformersGenerator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    steps: list[int] = []
-    left = threading.Event()
-    forward = generator._model.forward
-
-    def counted(*args: Any, **kwargs: Any) -> Any:
-        steps.append(1)
-        if len(steps) == half:  # the first sentence is out by now
-            assert left.wait(10)
-        return forward(*args, **kwargs)
-
-    half = 10**9
-    monkeypatch.setattr(generator._model, "forward", counted)
-    list(generator.generate(question(), evidence(FACT)))
-    whole = len(steps)
-    steps.clear()
-    half = whole - 3
-    drafts = generator.generate(question(), evidence(FACT))
-    next(drafts)
-    drafts.close()
-    left.set()
-    assert generator.acquire(10)  # the worker let go of the model
-    generator.release()
-    assert len(steps) < whole
-
-
-def test_too_slow_a_model_is_an_error(base: Path) -> None:
-    hurried = TransformersGenerator(
-        base, None, SETTINGS.model_copy(update={"timeout_seconds": 0.001})
+def test_too_slow_a_model_is_an_error(generator: LanguageModel) -> None:
+    hurried = LanguageModel(
+        generator.engine,
+        generator.template,
+        SETTINGS.model_copy(update={"timeout_seconds": 0.001}),
     )
     with pytest.raises(GenerationError, match="in time"):
         list(hurried.generate(question(), evidence(FACT)))
-
-
-def test_a_busy_model_is_an_error_after_the_time_allowed(base: Path) -> None:
-    waiting = TransformersGenerator(
-        base, None, SETTINGS.model_copy(update={"timeout_seconds": 0.1})
-    )
-    assert waiting.acquire(1)
-    with pytest.raises(GenerationError):
-        list(waiting.generate(question(), evidence(FACT)))
-    waiting.release()
+    assert list(generator.generate(question(), evidence(FACT)))
 
 
 @pytest.mark.parametrize("error", [torch.OutOfMemoryError("no memory"), RuntimeError("broken")])
 def test_a_failing_model_is_an_error_and_the_next_turn_works(
-    generator: TransformersGenerator, error: Exception
+    generator: LanguageModel, error: Exception
 ) -> None:
-    def fail(**_: Any) -> None:
+    def fail(_: object) -> None:
         raise error
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(generator._model, "generate", fail)
+        patch.setattr(generator.engine, "decode", fail)
         with pytest.raises(GenerationError, match=str(error)):
             list(generator.generate(question(), evidence(FACT)))
     assert list(generator.generate(question(), evidence(FACT)))
 
 
-def test_a_generator_that_is_never_read_starts_nothing(generator: TransformersGenerator) -> None:
-    before = threading.active_count()
-    generator.generate(question(), evidence(FACT))
-    assert threading.active_count() == before
+def test_of_several_replies_the_best_supported_is_given(generator: LanguageModel) -> None:
+    class Says:
+        name: GeneratorName = "lm"
+
+        def __init__(self, *texts: str) -> None:
+            self.texts = texts
+
+        def generate(self, _: object, pieces: Sequence[Evidence]) -> Drafts:
+            for text in self.texts:
+                yield DraftSentence(text, pieces[0].id)
+
+    said = [Says("You have a year."), Says(FACT, "You have a year."), Says(FACT), generator]
+    best = BestOf(said, GroundingCheck())
+    assert [d.text for d in best.generate(question(), evidence(FACT))] == [FACT]
+
+
+def test_a_reply_can_be_drawn_from_the_likeliest_words(generator: LanguageModel) -> None:
+    drawn = LanguageModel(generator.engine, generator.template, SETTINGS, Sampling(0.01, 2))
+    assert next(drawn.generate(question(), evidence(FACT))).text == FACT
+
+
+def test_without_the_fast_engine_the_base_is_served_in_4_bits(
+    base: Path, work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "assistant.int8_engine", None)
+    assert load(base, work / "engines").engine.name == NF4_ENGINE
+    with pytest.raises(GenerationError, match="int8_engine"):
+        load(base, work / "engines", engine=INT8_ENGINE)
 
 
 def test_a_missing_or_unsafe_model_is_an_error(base: Path, tmp_path: Path) -> None:
     with pytest.raises(GenerationError, match="pretrain"):
-        TransformersGenerator(tmp_path / "none", None, SETTINGS)
+        load(tmp_path / "none", tmp_path)
     unsafe = tmp_path / "unsafe"
     shutil.copytree(base, unsafe)
     config = json.loads((unsafe / "config.json").read_text())
     (unsafe / "config.json").write_text(json.dumps(config | {"auto_map": {"AutoModel": "x.Y"}}))
     with pytest.raises(GenerationError, match="code to run"):
-        TransformersGenerator(unsafe, None, SETTINGS)
+        load(unsafe, tmp_path)
     with pytest.raises(GenerationError, match="not a finished adapter"):
-        TransformersGenerator(base, tmp_path / "no-adapter", SETTINGS)
+        load(base, tmp_path, tmp_path / "no-adapter")
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,8 @@ from finetune.examples import (
     supported_by_words,
     with_marks,
 )
-from finetune.prepare import Row
 from finetune.prompt import PromptTemplate, Turn
+from finetune.rows import Row
 
 PASSAGES = ["Returns: Unworn shoes can be returned within 30 days for £4.95.", "Repairs cost £10."]
 

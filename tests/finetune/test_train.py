@@ -17,8 +17,9 @@ from finetune.base import pretrain
 from finetune.errors import AdapterError, BaseModelError, DataError, RecipeError
 from finetune.evaluate import evaluate
 from finetune.examples import supported_by_words
+from finetune.export import exported
 from finetune.models import load_base
-from finetune.registry import Registry, base_digest, validate_adapter
+from finetune.registry import INT8_ENGINE, NF4_ENGINE, Registry, base_digest, validate_adapter
 from finetune.settings import BaseRecipe
 from finetune.train import checkpoints_of, train_adapter
 from tests.finetune.toys import ADALORA, adapter_recipe
@@ -148,7 +149,9 @@ def test_an_adapter_loads_through_the_registry_and_changes_the_logits(
 
     source = tmp_path / method
     shutil.copytree(request.getfixturevalue(method), source)
-    scores = evaluate(data, base, source, supported_by_words, limit=4, max_new_tokens=8)
+    scores = evaluate(
+        data, base, source, supported_by_words, tmp_path / "engines", limit=4, max_new_tokens=8
+    )
     registry = Registry(tmp_path / "home")
     registry.promote(source)
     folder = registry.current()
@@ -170,22 +173,57 @@ def test_evaluating_the_base_alone_gives_the_scores_in_the_card(
 ) -> None:
     source = tmp_path / "lora"
     shutil.copytree(lora, source)
-    evaluate(data, base, source, supported_by_words, limit=4, max_new_tokens=8)
+    evaluate(
+        data, base, source, supported_by_words, tmp_path / "engines", limit=4, max_new_tokens=8
+    )
     card = validate_adapter(source).scores
-    alone = evaluate(data, base, None, supported_by_words, limit=4, max_tokens=96, max_new_tokens=8)
+    alone = evaluate(
+        data, base, None, supported_by_words, tmp_path, limit=4, max_tokens=96, max_new_tokens=8
+    )
     assert card is not None
     assert math.isclose(alone.perplexity, card.base.perplexity, rel_tol=0.02)
     assert alone.n == 4
     assert 0 <= alone.rouge_l <= 1
 
 
-def test_support_is_judged_by_the_callable_given(base: Path, data: Path) -> None:
+@pytest.mark.parametrize("method", ["lora", "adalora"])
+def test_the_export_for_a_cpu_is_measured_itself(
+    method: str, request: pytest.FixtureRequest, base: Path, data: Path, tmp_path: Path
+) -> None:
+    source = tmp_path / method
+    shutil.copytree(request.getfixturevalue(method), source)
+    asked = (data, base, source, supported_by_words, tmp_path / "engines")
+    reference = evaluate(*asked, limit=4, max_new_tokens=8)
+    assert validate_adapter(source).engine == NF4_ENGINE
+    scores = evaluate(*asked, INT8_ENGINE, limit=4, max_new_tokens=8)
+    manifest = validate_adapter(source)
+    assert manifest.engine == INT8_ENGINE
+    assert manifest.scores is not None
+    assert manifest.scores.adapter == scores
+    assert scores.perplexity < manifest.scores.base.perplexity
+    assert math.isclose(scores.perplexity, reference.perplexity, rel_tol=0.1)
+    assert len(list((tmp_path / "engines").iterdir())) == 2  # the base's, and the adapter's
+
+
+def test_a_model_that_cannot_be_exported_is_an_error(base: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(base, other)
+    config = json.loads((other / "config.json").read_text())
+    config |= {"model_type": "stablelm", "architectures": ["StableLmForCausalLM"]}
+    (other / "config.json").write_text(json.dumps(config))
+    (other / "SHA256").unlink()
+    with pytest.raises(BaseModelError, match="cannot be exported"):
+        exported(other, None, tmp_path / "engines")
+    assert not list((tmp_path / "engines").iterdir())
+
+
+def test_support_is_judged_by_the_callable_given(base: Path, data: Path, tmp_path: Path) -> None:
     seen: list[tuple[str, int]] = []
 
     def always(reply: str, passages: Any) -> bool:
         seen.append((reply, len(passages)))
         return True
 
-    scores = evaluate(data, base, None, always, limit=3, max_new_tokens=4)
+    scores = evaluate(data, base, None, always, tmp_path, limit=3, max_new_tokens=4)
     assert scores.supported == 1.0
     assert [count for _, count in seen] == [1, 1, 1]

@@ -53,6 +53,27 @@ def test_dialogues_do_not_share_placeholders() -> None:
     assert Masker().mask("a@b.com") == Masker().mask("c@d.com") == "[EMAIL_1]"
 
 
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("My password is hunter2!", "My password is [SECRET_1]!"),
+        ("PIN: 4711, thanks", "PIN: [SECRET_1], thanks"),
+        ("我的密码是abc123，谢谢", "我的密码是[SECRET_1]，谢谢"),
+        ("Mein Passwort lautet Sommer#24.", "Mein Passwort lautet [SECRET_1]."),
+        ("use sk_live_4eC39HqLyjWDarjtT1zdp7dc now", "use [SECRET_1] now"),
+        ("key AKIAIOSFODNN7EXAMPLE", "key [SECRET_1]"),
+        ("My password is not working", "My password is not working"),
+        ("Is the pin code needed?", "Is the pin code needed?"),
+        ("忘记密码怎么办", "忘记密码怎么办"),
+    ],
+)
+def test_secrets_are_masked_and_talk_about_them_is_not(text: str, masked: str) -> None:
+    masker = Masker()
+    assert masker.mask(text) == masked
+    assert masker.mask(masked) == masked
+    assert masker.restore(masked) == text
+
+
 def test_restoring_undoes_masking_and_leaves_unknown_placeholders() -> None:
     masker = Masker()
     text = "Order MW-1234567, mail a@b.com, card 4111111111111111"

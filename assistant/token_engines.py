@@ -1,0 +1,160 @@
+"""What turns the tokens of a prompt into those of a reply, for several conversations at once."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from assistant.errors import GenerationError
+
+log = logging.getLogger(__name__)
+
+MOST_WAITING = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """Draw from the likeliest tokens instead of taking the first."""
+
+    temperature: float = 0.7
+    top_k: int = 20
+
+
+@dataclass(eq=False)
+class Request:
+    """One reply: what is asked for, and its tokens as they come.
+
+    `ends` are the tokens that end a reply, `deadline` is on the monotonic clock.
+    """
+
+    ids: Sequence[int]
+    ends: frozenset[int]
+    limit: int
+    deadline: float
+    sampling: Sampling | None = None
+    _said: int = field(default=0, init=False)
+    _left: threading.Event = field(default_factory=threading.Event, init=False)
+    _tokens: queue.SimpleQueue[int | BaseException | None] = field(
+        default_factory=queue.SimpleQueue, init=False
+    )
+
+    @property
+    def wanted(self) -> bool:
+        """Whether somebody still waits for more."""
+        return not self._left.is_set() and time.monotonic() < self.deadline
+
+    def push(self, token: int) -> bool:
+        """Take the next token; False when the reply has ended with it, or nobody waits."""
+        if token in self.ends or not self.wanted:
+            return False
+        self._said += 1
+        self._tokens.put(token)
+        return self._said < self.limit
+
+    def finish(self, error: BaseException | None = None) -> None:
+        """Say that no token follows, and why, where that is an error."""
+        self._tokens.put(error)
+
+    def leave(self) -> None:
+        """Wait no more."""
+        self._left.set()
+
+    def tokens(self) -> Iterator[int]:
+        """The tokens. Raises GenerationError when decoding failed or was not done in time."""
+        while True:
+            try:
+                token = self._tokens.get(timeout=max(0.0, self.deadline - time.monotonic()))
+            except queue.Empty:
+                raise GenerationError("the language model did not answer in time") from None
+            if isinstance(token, int):
+                yield token
+            elif token is not None:
+                raise GenerationError(f"the language model failed: {token}") from token
+            elif time.monotonic() >= self.deadline:
+                raise GenerationError("the language model did not finish in time")
+            else:
+                return
+
+
+class TokenEngine(ABC):
+    """Decodes requests in threads of its own, those that go together side by side.
+
+    `positions` is how many tokens prompt and reply may have together.
+    """
+
+    name: str
+    tokenizer: Any
+    positions: int
+    workers = 1
+
+    def __init__(self) -> None:
+        self._waiting: deque[Request] = deque()
+        self._changed = threading.Condition()
+        self._started = False
+
+    def submit(self, request: Request) -> None:
+        """Have a request decoded. Raises GenerationError when too many wait already."""
+        with self._changed:
+            if len(self._waiting) >= MOST_WAITING:
+                raise GenerationError("too many wait for the language model")
+            if not self._started:
+                self._started = True
+                for _ in range(self.workers):
+                    threading.Thread(target=self._work, name=self.name, daemon=True).start()
+            self._waiting.append(request)
+            self._changed.notify()
+
+    @property
+    def waiting(self) -> int:
+        """Requests that no worker has taken yet."""
+        return len(self._waiting)
+
+    @abstractmethod
+    def decode(self, requests: Sequence[Request]) -> None:
+        """Push the tokens of requests that go together, until each has enough."""
+
+    def goes_with(self, first: Request, other: Request) -> bool:
+        """Whether two requests can be decoded side by side; by default each is alone."""
+        return False
+
+    def _work(self) -> None:
+        while True:
+            batch = self._next()
+            error: BaseException | None = None
+            try:
+                self.decode(batch)
+            except BaseException as caught:  # out of memory included: who waits must hear of it
+                log.warning("decoding failed: %r", caught)
+                error = caught
+            for request in batch:
+                request.finish(error)
+
+    def _next(self) -> list[Request]:
+        """The request that has waited longest, and others that go with it."""
+        with self._changed:
+            while True:
+                while self._waiting:
+                    first = self._waiting.popleft()
+                    if not first.wanted:
+                        first.finish()
+                        continue
+                    others = [r for r in self._waiting if r.wanted and self.goes_with(first, r)]
+                    for request in others:
+                        with suppress(ValueError):
+                            self._waiting.remove(request)
+                    return [first, *others]
+                self._changed.wait()
+
+
+def common(one: Sequence[int], other: Sequence[int]) -> int:
+    """How many tokens two sequences have in common at their beginning."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((n for n, (a, b) in pairs if a != b), min(len(one), len(other)))
