@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import ctranslate2
-from transformers import AutoTokenizer
 
 from assistant.token_engines import Request, TokenEngine, common
+from assistant.vocabulary import Vocabulary
 from finetune.export import exported
 
 _LIKE = 16  # tokens by which prompts of a batch may differ: what is longer is read one by one
@@ -26,11 +26,11 @@ class Int8Engine(TokenEngine):
     a passage that many ask for, is computed once."""
 
     name = "ctranslate2-int8"
-    workers = 2
+    workers = 8  # so many conversations take turns on the cores, a token each
 
     def __init__(self, base: Path, adapter: Path | None, engines: Path, threads: int) -> None:
         super().__init__()
-        self.tokenizer = AutoTokenizer.from_pretrained(base)
+        self.vocabulary = Vocabulary(base)
         config = json.loads((base / "config.json").read_text())
         self.positions = int(config.get("max_position_embeddings") or 10**9)
         self._model = ctranslate2.Generator(
@@ -56,18 +56,14 @@ class Int8Engine(TokenEngine):
         if sampling := first.sampling:
             drawn = {"sampling_topk": sampling.top_k, "sampling_temperature": sampling.temperature}
         self._model.generate_batch(
-            [self._texts(r.ids[len(prefix) :]) for r in requests],
-            static_prompt=self._texts(prefix) or None,
+            [self.vocabulary.tokens(r.ids[len(prefix) :]) for r in requests],
+            static_prompt=self.vocabulary.tokens(prefix) or None,
             max_length=max(r.limit for r in requests),
             end_token=sorted(first.ends),
             include_prompt_in_result=False,
             callback=lambda step: not requests[step.batch_id].push(step.token_id),
             **drawn,
         )
-
-    def _texts(self, ids: Sequence[int]) -> list[str]:
-        texts: list[str] = self.tokenizer.convert_ids_to_tokens(list(ids))
-        return texts
 
     def _prefix(self, requests: Sequence[Request]) -> tuple[int, ...]:
         """The longest of the kept beginnings that all prompts share; new ones are learnt."""
@@ -88,3 +84,8 @@ class Int8Engine(TokenEngine):
                 if shared >= _WORTH and prefix not in self._prefixes:
                     self._prefixes.append(prefix)
             self._recent.append(request.ids)
+
+
+def has_gpu() -> bool:
+    """Whether there is one, on which the 4-bit model is the faster."""
+    return bool(ctranslate2.get_cuda_device_count())

@@ -13,7 +13,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import torch
 from tokenizers.decoders import DecodeStream
 
 from assistant.errors import GenerationError
@@ -59,9 +58,7 @@ class LanguageModel:
         self.template = template
         self.settings = settings
         self.sampling = sampling
-        tokenizer = engine.tokenizer
-        end = tokenizer.convert_tokens_to_ids(template.reply_end)
-        self._ends = frozenset({end, tokenizer.eos_token_id} - {None, tokenizer.unk_token_id})
+        self._ends = engine.vocabulary.ends(template)
 
     def generate(self, question: Question, evidence: Sequence[Evidence]) -> Drafts:
         """Yield sentences as they are finished. Raises GenerationError.
@@ -91,22 +88,15 @@ class LanguageModel:
 
     def read(self, passages: Sequence[str], past: Sequence[Turn], question: str) -> Prompt:
         """The prompt within its budget."""
-        room = min(
-            self.settings.prompt_tokens, self.engine.positions - self.settings.max_new_tokens
-        )
-        return self.template.fit(passages, past, question, lambda t: len(self._ids(t)), room)
+        vocabulary, settings = self.engine.vocabulary, self.settings
+        room = min(settings.prompt_tokens, self.engine.positions - settings.max_new_tokens)
+        return self.template.fit(passages, past, question, lambda t: len(vocabulary.ids(t)), room)
 
     def _request(self, prompt: Prompt) -> Request:
         deadline = time.monotonic() + self.settings.timeout_seconds
         limit = self.settings.max_new_tokens
-        return Request(self._ids(prompt.text), self._ends, limit, deadline, self.sampling)
-
-    def _ids(self, text: str) -> list[int]:
-        # The fast tokenizer itself: the wrapper around it fails when threads share it
-        # ("Already borrowed", transformers#47085).
-        encoded = self.engine.tokenizer.backend_tokenizer.encode(text, add_special_tokens=False)
-        ids: list[int] = encoded.ids
-        return ids
+        ids = self.engine.vocabulary.ids(prompt.text)
+        return Request(ids, self._ends, limit, deadline, self.sampling)
 
     def _pieces(self, request: Request) -> Iterator[str]:
         """Text as it comes, up to the reply's end. Raises GenerationError."""
@@ -114,7 +104,7 @@ class LanguageModel:
         stream = DecodeStream(skip_special_tokens=True)
         text, sent = "", 0
         for token in request.tokens():
-            text += stream.step(self.engine.tokenizer.backend_tokenizer, token) or ""
+            text += stream.step(self.engine.vocabulary.tokenizer, token) or ""
             if not text.strip():
                 continue
             cut = text.find(end, len(text) - len(text.lstrip()))
@@ -172,7 +162,7 @@ def load_language_model(
         engine = _engine(settings, base, adapter, engines, threads, evaluated)
     except Exception as error:  # whatever a library makes of a bad folder
         raise GenerationError(f"the language model cannot be loaded: {error}") from error
-    template = manifest.template if manifest else usual_template(engine)
+    template = manifest.template if manifest else engine.vocabulary.template()
     first = LanguageModel(engine, template, settings)
     if settings.candidates == 1:
         return first
@@ -181,14 +171,6 @@ def load_language_model(
         for _ in range(settings.candidates - 1)
     ]
     return BestOf([first, *others], check)
-
-
-def usual_template(engine: TokenEngine) -> PromptTemplate:
-    """The template that suits an engine's tokenizer."""
-    tokenizer = engine.tokenizer
-    return PromptTemplate.for_vocabulary(
-        tokenizer.get_vocab(), tokenizer.bos_token or "", tokenizer.all_special_tokens
-    )
 
 
 def _engine(
@@ -208,11 +190,12 @@ def _engine(
         raise GenerationError(
             f"the adapter was evaluated on {name}; evaluate it with --engine {settings.engine}"
         )
-    if name == INT8_ENGINE or (name == "auto" and not torch.cuda.is_available()):
+    if name in {"auto", INT8_ENGINE}:
         try:
-            from assistant.int8_engine import Int8Engine
+            from assistant.int8_engine import Int8Engine, has_gpu
 
-            return Int8Engine(base, adapter, engines, threads)
+            if name == INT8_ENGINE or not has_gpu():
+                return Int8Engine(base, adapter, engines, threads)
         except (ImportError, BaseModelError) as error:
             if name == INT8_ENGINE:
                 raise

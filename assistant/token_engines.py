@@ -11,9 +11,9 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
 
 from assistant.errors import GenerationError
+from assistant.vocabulary import Vocabulary
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +91,7 @@ class TokenEngine(ABC):
     """
 
     name: str
-    tokenizer: Any
+    vocabulary: Vocabulary
     positions: int
     workers = 1
 

@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from transformers import (
     AutoModelForCausalLM,
-    AutoTokenizer,
     BitsAndBytesConfig,
     DynamicCache,
     StoppingCriteria,
@@ -21,6 +20,7 @@ from transformers import (
 from transformers.generation.streamers import BaseStreamer
 
 from assistant.token_engines import Request, TokenEngine, common
+from assistant.vocabulary import Vocabulary
 from finetune.registry import NF4
 
 _KEPT = 4  # prompts whose keys and values are kept
@@ -35,7 +35,7 @@ class TransformersEngine(TokenEngine):
 
     def __init__(self, base: Path, adapter: Path | None) -> None:
         super().__init__()
-        self.tokenizer = AutoTokenizer.from_pretrained(base)
+        self.vocabulary = Vocabulary(base)
         self._model = _load(base, adapter)
         config = self._model.config
         self.positions = int(getattr(config, "max_position_embeddings", 0) or 10**9)
@@ -57,7 +57,7 @@ class TransformersEngine(TokenEngine):
                 past_key_values=cache,
                 max_new_tokens=request.limit,
                 eos_token_id=sorted(request.ends) or None,
-                pad_token_id=self.tokenizer.pad_token_id or min(request.ends, default=0),
+                pad_token_id=min(request.ends, default=0),
                 stopping_criteria=StoppingCriteriaList([_Unwanted(request)]),
                 streamer=_Pushed(request),
                 **drawn,

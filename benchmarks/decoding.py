@@ -1,6 +1,6 @@
 """Engines that decode replies: one stream, eight conversations at once, a shared beginning, turns.
 
-    python -m benchmarks.decoding [--base FOLDER] [--turns N]
+    python -m benchmarks.decoding [--base FOLDER] [--turns N] [--engine NAME] [--home HOME]
 
 Prompts are those of the unseen shops' written replies (see benchmarks.starter), each answered with
 64 tokens whatever the model would say. `fp32` and `nf4` are transformers' `generate()` behind a
@@ -37,7 +37,7 @@ from finetune.examples import encode
 from finetune.models import load_base, template_for
 from knowledge.build import open_refresher
 
-REPLY, STREAMS, AT_ONCE, PREFIX, SEED = 64, 12, 8, 400, 3
+REPLY, STREAMS, AT_ONCE, PREFIX, SEED = 64, 6, 8, 400, 3
 
 
 class Lock(TransformersEngine):
@@ -55,10 +55,10 @@ class Lock(TransformersEngine):
         super().decode(requests)
 
 
-def decode(engine: TokenEngine, ids: Sequence[int]) -> tuple[float, float, int]:
+def decode(engine: TokenEngine, ids: Sequence[int], limit: int = REPLY) -> tuple[float, float, int]:
     """Seconds to the first token and to the last, and tokens."""
     started = time.perf_counter()
-    request = Request(ids, frozenset(), REPLY, time.monotonic() + 600)
+    request = Request(ids, frozenset(), limit, time.monotonic() + 600)
     engine.submit(request)
     first, count = 0.0, 0
     for _ in request.tokens():
@@ -100,9 +100,9 @@ def shared(engine: TokenEngine, vocabulary: int) -> dict[str, float]:
     for _ in range(4):
         prefix = draw(PREFIX)
         first, second, *others = (prefix + draw(100) for _ in range(4))
-        news.append(decode(engine, first)[0])
-        decode(engine, second)  # the beginning is known to come back
-        olds += [decode(engine, ids)[0] for ids in others]
+        news.append(decode(engine, first, 1)[0])
+        decode(engine, second, 1)  # the beginning is known to come back
+        olds += [decode(engine, ids, 1)[0] for ids in others]
     return {"shared": float(np.median(olds) / np.median(news))}
 
 
@@ -114,15 +114,15 @@ def measure(make: Callable[[], TokenEngine], prompts: Sequence[Sequence[int]]) -
     decode(engine, prompts[0])
     ready = time.perf_counter() - started
     found = one_stream(engine, prompts[:STREAMS]) | at_once(engine, prompts[-AT_ONCE:])
-    found |= shared(engine, len(engine.tokenizer) - 20)
+    found |= shared(engine, len(engine.vocabulary) - 20)
     memory = (process.memory_info().rss - before) / 2**20
     return found | {"ready s": ready, "MiB": memory}
 
 
-def turns(base: Path, count: int) -> dict[str, float]:
+def turns(base: Path, count: int, home: Path | None) -> dict[str, float]:
     """Seconds of whole turns that the model answered, and to their first verified sentence."""
     with tempfile.TemporaryDirectory() as folder:
-        settings = load_settings(home=Path(folder), model={"base": str(base)})
+        settings = load_settings(home=home or Path(folder), model={"base": str(base)})
         refresher = open_refresher(
             settings.home, settings.engines, settings.knowledge, lambda stage, done, total: None
         )
@@ -156,10 +156,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--base", type=Path, default=STARTER)
     parser.add_argument("--turns", type=int, default=60, help="golden questions; 0: none")
+    parser.add_argument("--engine", action="append", help="only this one; may be repeated")
+    parser.add_argument("--home", type=Path, help="where the demo shop's knowledge is kept")
     arguments = parser.parse_args()
     if arguments.turns:
         # First, while nothing else is in memory.
-        print("turns:", shown(turns(arguments.base, arguments.turns)), flush=True)
+        print("turns:", shown(turns(arguments.base, arguments.turns, arguments.home)), flush=True)
     tokenizer = load_base(arguments.base, quantised=False)[1]
     template = template_for(tokenizer)
     examples = held_out()
@@ -168,13 +170,15 @@ def main() -> None:
     prompts = [row.ids[: row.prompt_tokens] for row in rows]
     print("prompt tokens:", sorted(map(len, prompts)), flush=True)
     engines = load_settings().engines
-    for name, make in {
+    engines_by_name = {
         "fp32": lambda: Lock(arguments.base, False),
         "nf4": lambda: Lock(arguments.base, True),
         TransformersEngine.name: lambda: TransformersEngine(arguments.base, None),
         Int8Engine.name: lambda: Int8Engine(arguments.base, None, engines, 2),
-    }.items():
-        print(f"{name:16}", shown(measure(make, prompts)), flush=True)
+    }
+    for name, make in engines_by_name.items():
+        if name in (arguments.engine or engines_by_name):
+            print(f"{name:16}", shown(measure(make, prompts)), flush=True)
 
 
 def shown(figures: dict[str, float]) -> str:

@@ -1,6 +1,10 @@
 """The starter model's replies over shops that it never saw, beside quoting.
 
     python -m benchmarks.starter [--base FOLDER] [--engine ENGINE] [--limit N] [--replies FILE]
+    python -m benchmarks.starter --candidates 4 [--limit N]
+
+The second form asks the generator that serves (int8), which writes several replies and gives the
+one that the grounding check supports best; with 1 it is greedy.
 
 Each written reply of the unseen shops is asked for, its passages among near misses (drawn with a
 fixed seed). Token F1 is that of SQuAD (Rajpurkar et al. 2016), over words, against the written
@@ -20,9 +24,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from assistant.grounding import GroundingCheck
+from assistant.lm import load_language_model
 from assistant.settings import load_settings
+from assistant.types import Evidence, Message, Question
 from benchmarks.golden import unsupported
-from finetune.examples import MARK, Example, encode
+from finetune.examples import MARK, Example, encode, marked
 from finetune.export import exported
 from finetune.models import load_base, load_tokenizer, template_for
 from finetune.prompt import PromptTemplate
@@ -120,20 +127,11 @@ def scored(engine: str, base: Path, tokenizer: Any, template: PromptTemplate) ->
     return TorchModel(model, tokenizer, template, MAX_NEW_TOKENS)
 
 
-def main() -> None:
-    """Generate, measure, print."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--base", type=Path, default=STARTER)
-    parser.add_argument("--engine", choices=("fp32", "nf4", "int8"), default="fp32")
-    parser.add_argument("--limit", type=int, default=10_000)
-    parser.add_argument("--replies", type=Path, help="write questions and replies here")
-    arguments = parser.parse_args()
-    examples = held_out()
-    random.Random(SEED).shuffle(examples)
-    examples = examples[: arguments.limit]
-    tokenizer = load_tokenizer(arguments.base)
+def greedy(base: Path, engine: str, examples: Sequence[Example]) -> list[str]:
+    """Greedy replies of a base on an engine."""
+    tokenizer = load_tokenizer(base)
     template = template_for(tokenizer)
-    model = scored(arguments.engine, arguments.base, tokenizer, template)
+    model = scored(engine, base, tokenizer, template)
     rows = [encode(e, tokenizer, template, MAX_TOKENS) for e in examples]
     order = sorted(range(len(rows)), key=lambda i: rows[i].prompt_tokens)
     replies = [""] * len(rows)
@@ -143,6 +141,48 @@ def main() -> None:
         for i, reply in zip(chosen, model.replies(batch), strict=True):
             replies[i] = reply
         print(f"\r{start + len(chosen)}/{len(rows)}", end="", file=sys.stderr, flush=True)
+    return replies
+
+
+def served(base: Path, candidates: int, examples: Sequence[Example]) -> list[str]:
+    """Replies as the serving generator writes them, each sentence with the mark of its passage."""
+    settings = load_settings(model={"base": str(base), "candidates": candidates})
+    generator = load_language_model(settings.model, None, settings.engines, 2, GroundingCheck())
+    replies = []
+    for n, example in enumerate(examples, start=1):
+        pieces = [
+            Evidence(str(i), "passage", "", "", text, "", 1.0)
+            for i, text in enumerate(example.passages, start=1)
+        ]
+        past = tuple(Message(t.role, t.text) for t in example.history)
+        language = "zh" if is_cjk(example.question) else "en"
+        question = Question(example.question, example.question, language, past)
+        drafts = generator.generate(question, pieces)
+        replies.append(
+            " ".join(
+                marked(d.text, int(d.evidence_id)) if d.evidence_id else d.text for d in drafts
+            )
+        )
+        print(f"\r{n}/{len(examples)}", end="", file=sys.stderr, flush=True)
+    return replies
+
+
+def main() -> None:
+    """Generate, measure, print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--base", type=Path, default=STARTER)
+    parser.add_argument("--engine", choices=("fp32", "nf4", "int8"), default="fp32")
+    parser.add_argument("--candidates", type=int, help="ask the serving generator for so many")
+    parser.add_argument("--limit", type=int, default=10_000)
+    parser.add_argument("--replies", type=Path, help="write questions and replies here")
+    arguments = parser.parse_args()
+    examples = held_out()
+    random.Random(SEED).shuffle(examples)
+    examples = examples[: arguments.limit]
+    if arguments.candidates:
+        replies = served(arguments.base, arguments.candidates, examples)
+    else:
+        replies = greedy(arguments.base, arguments.engine, examples)
     print(file=sys.stderr)
     if arguments.replies:
         arguments.replies.write_text(

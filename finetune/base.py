@@ -25,12 +25,11 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from finetune.corpus import read_corpus
 from finetune.errors import BaseModelError, DataError
 from finetune.examples import IGNORED
-from finetune.loop import Outcome, begin, run
+from finetune.loop import Outcome, begin, checkpoints_of, run
 from finetune.models import mean_loss
 from finetune.prompt import END, MARKERS, PAD
 from finetune.registry import DIGEST, base_digest, files_digest
 from finetune.settings import BaseRecipe
-from finetune.train import checkpoints_of
 
 log = logging.getLogger(__name__)
 
@@ -80,8 +79,7 @@ def pretrain(
         "data": [_digest(path) for path in data],
         "tokenizer": _digest(tokenizer_folder) if tokenizer_folder else None,
     }
-    checkpoints = checkpoints_of(out)
-    begin(checkpoints, fingerprint, recipe, resume)
+    begin(out, fingerprint, recipe, resume)
     texts = list(corpus.train)
     random.Random(recipe.seed).shuffle(texts)
     if tokenizer_folder:
@@ -94,11 +92,11 @@ def pretrain(
     total_steps = recipe.total_steps(len(blocks))
     log.info("%d parameters, %d blocks, %d steps", parameters, len(blocks), total_steps)
     collate = partial(_collate, pad_id=tokenizer.pad_token_id)
-    outcome = run(model, list(blocks), collate, recipe, total_steps, checkpoints, resume)
+    outcome = run(model, list(blocks), collate, recipe, total_steps, out, resume)
     kept_back = blocks_of(corpus.held_out, tokenizer, recipe.max_tokens)
     held_out = mean_loss(model, (collate([row]) for row in kept_back))
     save_base(model, tokenizer, out)
-    shutil.rmtree(checkpoints)
+    shutil.rmtree(checkpoints_of(out))
     tokens = int((blocks != tokenizer.pad_token_id).sum())
     return BaseReport(parameters, len(tokenizer), tokens, base_digest(out), outcome, held_out)
 

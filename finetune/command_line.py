@@ -59,8 +59,7 @@ def fetched_passages(home: Path) -> Callable[[str, Sequence[Turn], str], list[st
     knowledge = build_knowledge(settings)
 
     def fetch(question: str, before: Sequence[Turn], language: str) -> list[str]:
-        roles = {"customer": "customer", "agent": "assistant"}
-        said = [Message(roles[t.role], t.text) for t in before]
+        said = [Message(t.role, t.text) for t in before]
         asked = resolve(question, said, knowledge.mentions)
         found = knowledge.search(asked, settings.knowledge.rerank_passages, language=language)
         return [titled(" › ".join(p.title_path), p.text) for p in found]

@@ -13,11 +13,10 @@ from pathlib import Path
 from finetune.base import refuse_to_overwrite, save_base
 from finetune.errors import DataError
 from finetune.examples import Example, collate, encode
-from finetune.loop import Outcome, begin, run
+from finetune.loop import Outcome, begin, checkpoints_of, run
 from finetune.models import load_base, mean_loss, template_for
 from finetune.registry import base_digest, validate_base
 from finetune.settings import Recipe
-from finetune.train import checkpoints_of
 
 log = logging.getLogger(__name__)
 
@@ -55,21 +54,20 @@ def instruct(
         "base": base_digest(base),
         "examples": hashlib.sha256(repr(examples).encode()).hexdigest(),
     }
-    checkpoints = checkpoints_of(out)
-    begin(checkpoints, fingerprint, recipe, resume)
+    begin(out, fingerprint, recipe, resume)
     model, tokenizer = load_base(base, quantised=False)
     template = template_for(tokenizer)
     encoded = [encode(e, tokenizer, template, recipe.max_tokens) for e in examples]
     total_steps = recipe.total_steps(len(encoded))
     log.info("%d examples, %d steps", len(encoded), total_steps)
     collator = partial(collate, pad_id=tokenizer.pad_token_id)
-    outcome = run(model, encoded, collator, recipe, total_steps, checkpoints, resume)
+    outcome = run(model, encoded, collator, recipe, total_steps, out, resume)
     kept_back = [encode(e, tokenizer, template, recipe.max_tokens) for e in held_out]
     loss = mean_loss(
         model, (collator(kept_back[i : i + _BATCH]) for i in range(0, len(kept_back), _BATCH))
     )
     save_base(model, tokenizer, out)
-    shutil.rmtree(checkpoints)
+    shutil.rmtree(checkpoints_of(out))
     return InstructReport(len(encoded), base_digest(out), outcome, loss)
 
 

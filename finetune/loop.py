@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import random
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -26,15 +29,18 @@ from transformers import (
     TrainingArguments,
     set_seed,
 )
+from transformers.integrations import TensorBoardCallback
 
 from finetune.errors import RecipeError
-from finetune.fit import open_run
+from finetune.fit import open_run, training_folder
 from finetune.optimizer import MuonWithAdamW
+from finetune.precision import has_bfloat16
 from finetune.settings import Recipe, WholeModelRecipe
 
 log = logging.getLogger(__name__)
 
 _TENSORS, _RANKS, _WHOLE = "trainable.safetensors", "ranks.json", "whole"
+_SORTED = 32  # batches whose examples are sorted by length at a time
 _SCORES = ("ipt", "exp_avg_ipt", "exp_avg_unc")
 
 
@@ -49,6 +55,10 @@ class Outcome:
 
 class _ExactTrainer(Trainer):  # type: ignore[misc]
     """Saves and loads what an exact resume needs, instead of what serving needs."""
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> torch.utils.data.Sampler[int]:
+        lengths = [_length(row) for row in self.train_dataset.rows]
+        return _LikeLengths(lengths, self.args.per_device_train_batch_size, self.args.seed)
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         folder = Path(str(output_dir or self.args.output_dir))
@@ -85,6 +95,11 @@ def _allocator(model: Any) -> Any:
     return getattr(getattr(model, "base_model", None), "rankallocator", None)
 
 
+def _length(row: Any) -> int:
+    """Tokens of an example or of a block."""
+    return len(row.ids) if hasattr(row, "ids") else len(row)
+
+
 class _Callback(TrainerCallback):  # type: ignore[misc]
     """Prunes ranks, marks checkpoints as whole, and logs."""
 
@@ -119,10 +134,15 @@ def run(
     collate: Callable[[Sequence[Any]], dict[str, Any]],
     recipe: Recipe,
     total_steps: int,
-    checkpoints: Path,
+    out: Path,
     resume: bool,
 ) -> Outcome:
-    """Train in place for total_steps, going on from the newest whole checkpoint if `resume`."""
+    """Train in place for total_steps, going on from the newest whole checkpoint if `resume`.
+
+    Checkpoints and logs go beside out (checkpoints_of, training_folder).
+    """
+    checkpoints = checkpoints_of(out)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
     arguments = TrainingArguments(
         output_dir=str(checkpoints),
         max_steps=total_steps,
@@ -133,7 +153,7 @@ def run(
         warmup_steps=recipe.warmup_steps(total_steps),
         weight_decay=recipe.weight_decay,
         max_grad_norm=recipe.max_gradient_norm,
-        bf16=recipe.bf16,
+        bf16=recipe.bf16 and has_bfloat16(device),
         torch_compile=isinstance(recipe, WholeModelRecipe) and recipe.compile,
         seed=recipe.seed,
         data_seed=recipe.seed,
@@ -142,18 +162,18 @@ def run(
         save_total_limit=2,
         logging_steps=max(1, min(20, total_steps // 10)),
         disable_tqdm=True,
-        report_to="none",
+        report_to="wandb" if recipe.wandb_project else "none",
         remove_unused_columns=False,
         dataloader_num_workers=0,
         dataloader_pin_memory=False,
-        use_cpu=not torch.cuda.is_available(),
+        use_cpu=device == "cpu",
     )
     trainer = _ExactTrainer(
         model=model,
         args=arguments,
         train_dataset=_Listed(examples),
         data_collator=collate,
-        callbacks=[_Callback()],
+        callbacks=[_Callback(), *_tensorboard(training_folder(out) / "tensorboard")],
         optimizers=(_optimizer(model, recipe), None),
     )
     trainer.remove_callback(PrinterCallback)
@@ -165,6 +185,20 @@ def run(
     return Outcome(trainer.state.global_step, losses[0], losses[-1])
 
 
+def checkpoints_of(out: Path) -> Path:
+    """Where a run keeps its checkpoints: beside what it makes, whose folder holds nothing else."""
+    return out.with_name(out.name + ".checkpoints")
+
+
+def _tensorboard(folder: Path) -> list[TrainerCallback]:
+    """What writes its logs, where the package is installed."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return []
+    return [TensorBoardCallback(SummaryWriter(str(folder)))]  # type: ignore[no-untyped-call]
+
+
 def _optimizer(model: Any, recipe: Recipe) -> torch.optim.Optimizer | None:
     """The recipe's optimizer; None: the Trainer's AdamW."""
     if not isinstance(recipe, WholeModelRecipe) or recipe.optimizer == "adamw":
@@ -174,6 +208,37 @@ def _optimizer(model: Any, recipe: Recipe) -> torch.optim.Optimizer | None:
     if torch.cuda.is_available():
         model.cuda()  # before its parameters are listed: the Trainer would move it after
     return MuonWithAdamW(model, recipe.learning_rate, recipe.weight_decay)
+
+
+class _LikeLengths(torch.utils.data.Sampler[int]):
+    """Examples at random, those of a batch of about equal length, so that little is padded; other
+    ones each epoch, the same ones each run. No example reads another, as packed ones would."""
+
+    def __init__(self, lengths: Sequence[int], batch: int, seed: int) -> None:
+        self.lengths = lengths
+        self.batch = batch
+        self.seed = seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by the Trainer."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __iter__(self) -> Iterator[int]:
+        rng = random.Random(f"{self.seed} {self.epoch}")
+        order = rng.sample(range(len(self.lengths)), len(self.lengths))
+        spread = _SORTED * self.batch
+        groups = [
+            sorted(order[i : i + spread], key=self.lengths.__getitem__)
+            for i in range(0, len(order), spread)
+        ]
+        batches = [g[i : i + self.batch] for g in groups for i in range(0, len(g), self.batch)]
+        last = batches.pop()  # the only one that may be short: it must stay the last
+        rng.shuffle(batches)
+        yield from (n for batch in [*batches, last] for n in batch)
 
 
 class _Listed(torch.utils.data.Dataset[Any]):
@@ -189,15 +254,19 @@ class _Listed(torch.utils.data.Dataset[Any]):
         return self.rows[index]
 
 
-def begin(checkpoints: Path, fingerprint: dict[str, Any], recipe: Recipe, resume: bool) -> None:
+def begin(out: Path, fingerprint: dict[str, Any], recipe: Recipe, resume: bool) -> None:
     """Seed everything and open the run's folder, empty unless it goes on.
 
-    Raises RecipeError when it was begun with another recipe, data or base.
+    Raises RecipeError when it was begun with another recipe, data or base, or cannot be tracked.
     """
+    if recipe.wandb_project:
+        if find_spec("wandb") is None:
+            raise RecipeError("wandb_project needs the package wandb: pip install wandb")
+        os.environ["WANDB_PROJECT"] = recipe.wandb_project  # all that its callback reads
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
     set_seed(recipe.seed)
-    open_run(checkpoints, fingerprint, resume)
+    open_run(checkpoints_of(out), fingerprint, resume)
 
 
 def _newest(checkpoints: Path) -> Path | None:

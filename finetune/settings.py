@@ -30,7 +30,10 @@ class Recipe(BaseModel):
     weight_decay: float = Field(0.0, ge=0, description="AdamW's decoupled decay, per step.")
     max_gradient_norm: float = Field(1.0, gt=0, description="L2 norm gradients are clipped to.")
     checkpoint_steps: int = Field(200, ge=1, description="Optimizer steps between checkpoints.")
-    bf16: bool = Field(False, description="Mixed precision; off where the model is tiny.")
+    bf16: bool = Field(
+        False, description="Mixed precision, where the processor has it; off for tiny models."
+    )
+    wandb_project: str = Field("", description="Weights & Biases project to log to; empty: none.")
     threads: int | None = Field(None, ge=1, description="CPU threads; empty: torch's choice.")
 
     def total_steps(self, sequences: int) -> int:

@@ -15,7 +15,7 @@ from peft import AdaLoraConfig, LoraConfig, get_peft_model, prepare_model_for_kb
 
 from finetune.errors import AdapterError, DataError
 from finetune.examples import collate, encode, examples_of
-from finetune.loop import begin, run
+from finetune.loop import begin, checkpoints_of, run
 from finetune.models import load_base, template_for
 from finetune.registry import (
     CONFIG,
@@ -31,11 +31,6 @@ from finetune.rows import data_digest, load_rows
 from finetune.settings import AdapterRecipe
 
 log = logging.getLogger(__name__)
-
-
-def checkpoints_of(out: Path) -> Path:
-    """Where a run keeps its checkpoints: beside the adapter, whose folder holds nothing else."""
-    return out.with_name(out.name + ".checkpoints")
 
 
 def train_adapter(
@@ -58,9 +53,8 @@ def train_adapter(
     config = _peft_config(recipe, total_steps)
     values, data_sha256 = recipe.model_dump(mode="json"), data_digest(data)
     base_sha256 = base_digest(folder)
-    checkpoints = checkpoints_of(out)
     fingerprint = {"recipe": values, "data": data_sha256, "base": base_sha256}
-    begin(checkpoints, fingerprint, recipe, resume)
+    begin(out, fingerprint, recipe, resume)
     model, tokenizer = load_base(folder)
     template = template_for(tokenizer)
     encoded = [encode(e, tokenizer, template, recipe.max_tokens) for e in examples]
@@ -72,7 +66,7 @@ def train_adapter(
     trained, _ = model.get_nb_trainable_parameters()
     log.info("%d examples, %d steps, %d parameters", len(encoded), total_steps, trained)
     collator = partial(collate, pad_id=tokenizer.pad_token_id)
-    outcome = run(model, encoded, collator, recipe, total_steps, checkpoints, resume)
+    outcome = run(model, encoded, collator, recipe, total_steps, out, resume)
     unfinished = _save(model, out)
     manifest = AdapterManifest(
         base=str(base),
@@ -88,7 +82,7 @@ def train_adapter(
     manifest.write(unfinished)
     validate_adapter(unfinished, folder)
     unfinished.replace(out)
-    shutil.rmtree(checkpoints)
+    shutil.rmtree(checkpoints_of(out))
     return manifest
 
 

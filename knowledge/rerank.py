@@ -167,9 +167,10 @@ class Calibration:
 
     @classmethod
     def load(cls, path: Path) -> Calibration:
-        """From the JSON file that `finetune reranker` writes."""
+        """From the JSON file that `finetune reranker` writes; a feature that it was fitted without
+        weighs nothing."""
         rows = json.loads(path.read_text())
-        return cls({kind: tuple(rows[kind][name] for name in FEATURES) for kind in MODELS})
+        return cls({kind: tuple(rows[kind].get(name, 0.0) for name in FEATURES) for kind in MODELS})
 
     def relevance(self, kind: str, features: Sequence[float]) -> float:
         """Probability that a candidate answers, by the model `kind`."""

@@ -18,10 +18,11 @@ from finetune.errors import AdapterError, BaseModelError, DataError, RecipeError
 from finetune.evaluate import evaluate
 from finetune.examples import supported_by_words
 from finetune.export import exported
+from finetune.loop import checkpoints_of
 from finetune.models import load_base
 from finetune.registry import INT8_ENGINE, NF4_ENGINE, Registry, base_digest, validate_adapter
 from finetune.settings import BaseRecipe
-from finetune.train import checkpoints_of, train_adapter
+from finetune.train import train_adapter
 from tests.finetune.toys import ADALORA, adapter_recipe
 
 TOKENS = torch.arange(10, 60)[None]
