@@ -42,6 +42,7 @@ def create_app(settings: Settings, service: ChatService) -> FastAPI:
     # Gradio takes seconds to import: not before the settings and the port are known to be good.
     import gradio as gr
 
+    from assistant.build import watch_canary
     from assistant.web.api import api_routes
     from assistant.web.auth import StaffFile
     from assistant.web.chat import build_chat, head, theme
@@ -56,7 +57,11 @@ def create_app(settings: Settings, service: ChatService) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         threading.Thread(target=_warm_up, args=(service, ready), daemon=True).start()
+        if watch := watch_canary(settings, service):
+            watch.start()
         yield
+        if watch:
+            watch.close()
         service.conversations.close()
 
     # FastAPI's documentation pages load their scripts from elsewhere; /openapi.json stays.

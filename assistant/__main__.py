@@ -21,6 +21,7 @@ from assistant.errors import AssistantError, InputError, SettingsError
 from assistant.gaps import find_gaps
 from assistant.pipeline import Assistant
 from assistant.rehearsal import dial_of
+from assistant.reviewed import reviewed_dialogues
 from assistant.settings import Settings, load_settings
 from assistant.types import Answer, Message, Reply, Role, Utterance
 from knowledge.build import open_knowledge, open_refresher
@@ -137,6 +138,29 @@ def gaps(
             for question in gap.questions[1:4]:
                 typer.echo(f"        {question}")
         typer.echo(f"{len(found)} gaps")
+
+
+@app.command()
+def reviewed(
+    out: Annotated[Path, typer.Option(help="JSON Lines file to write.")],
+    days: Annotated[int, typer.Option(min=1, help="Look so many days back.")] = 90,
+    home: Home = None,
+    config: Config = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+) -> None:
+    """Write what agents replied and customers found helpful, for `python -m finetune prepare`."""
+    with one_line_errors(AssistantError):
+        store = Conversations.in_home(load_settings(config, home=home).home)
+        try:
+            records = list(reviewed_dialogues(store, time.time() - 86_400 * days))
+        finally:
+            store.close()
+        lines = (json.dumps(r, ensure_ascii=False) + "\n" for r in records)
+        out.write_text("".join(lines), encoding="utf-8")
+        if as_json:
+            typer.echo(json.dumps({"dialogues": len(records), "out": str(out)}))
+        else:
+            typer.echo(f"{len(records)} dialogues in {out}")
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
+from assistant.canary import CanaryGenerator, CanaryWatch
 from assistant.conversations import Conversations
 from assistant.dial import kept
 from assistant.generation import Generator, QuotingComposer
@@ -16,6 +17,7 @@ from assistant.safety import Safety
 from assistant.service import ChatService
 from assistant.settings import Settings
 from assistant.skills import KnowledgeSkill, PersonSkill, SmallTalkSkill
+from finetune.registry import Registry
 from knowledge.build import WEIGHTS, open_knowledge
 from knowledge.intent_classifier import MANIFEST, IntentClassifier
 from knowledge.retrieve import KnowledgeBase
@@ -79,8 +81,22 @@ def _generator(settings: Settings, check: GroundingCheck) -> Generator:
         return QuotingComposer()
     # torch and transformers take seconds to import; quoting alone does not need them.
     from assistant.lm import load_language_model
-    from finetune.registry import Registry
 
-    adapter = Registry(settings.home).current()
-    threads = settings.knowledge.threads
-    return load_language_model(settings.model, adapter, settings.engines, threads, check)
+    registry = Registry(settings.home)
+
+    def load(adapter: Path | None) -> Generator:
+        threads = settings.knowledge.threads
+        return load_language_model(settings.model, adapter, settings.engines, threads, check)
+
+    served = load(registry.current())
+    if canary := registry.canary():
+        return CanaryGenerator(served, load(registry.folder / canary.name), canary)
+    return served
+
+
+def watch_canary(settings: Settings, service: ChatService) -> CanaryWatch | None:
+    """What stops the canary when it does worse, if there is one."""
+    generator = service.assistant.generator
+    if not isinstance(generator, CanaryGenerator):
+        return None
+    return CanaryWatch(generator, service.conversations, Registry(settings.home))

@@ -114,7 +114,14 @@ class Assistant:
         if concern := self.safety.inspect(text):
             return self._reply(self._decline(concern, language), UNKNOWN, watch)
         standalone = with_countries(resolve(text, utterance.history, self.names), language)
-        question = Question(text, standalone, language, utterance.history, utterance.customer_id)
+        question = Question(
+            text,
+            standalone,
+            language,
+            utterance.history,
+            utterance.customer_id,
+            utterance.conversation_id,
+        )
         with watch.stage("intent"):
             intent = self.router.route(question.standalone, language)
         with watch.stage("retrieval"):

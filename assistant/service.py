@@ -43,7 +43,9 @@ class ChatService:
             return stored
         if conversation.state != "bot":
             return None
-        utterance = Utterance(text, history, conversation.customer_id, conversation.language)
+        utterance = Utterance(
+            text, history, conversation.customer_id, conversation.language, conversation_id
+        )
         reply = self._respond(utterance, listen)
         body = reply_to_json(reply) | {"trace": trace_of(reply)}
         answer = self.conversations.add(

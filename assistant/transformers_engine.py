@@ -40,12 +40,15 @@ class TransformersEngine(TokenEngine):
         config = self._model.config
         self.positions = int(getattr(config, "max_position_embeddings", 0) or 10**9)
         self._prefixes = Prefixes()
+        # A prefix adapter puts its own keys and values in front of the prompt's.
+        adapted = getattr(self._model, "active_peft_config", None)
+        self._has_prefix = bool(adapted and adapted.is_prompt_learning)
 
     def decode(self, requests: Sequence[Request]) -> None:
         """See TokenEngine; there is one request."""
         (request,) = requests
         ids = torch.tensor([list(request.ids)], device=self._model.device)
-        cache = self._prefixes.take(request.ids)
+        cache = None if self._has_prefix else self._prefixes.take(request.ids)
         drawn: dict[str, Any] = {"do_sample": False}
         if sampling := request.sampling:
             drawn = {"do_sample": True, "temperature": sampling.temperature}
@@ -62,7 +65,8 @@ class TransformersEngine(TokenEngine):
                 streamer=_Pushed(request),
                 **drawn,
             )
-        self._prefixes.keep(output[0].tolist(), cache)
+        if cache:
+            self._prefixes.keep(output[0].tolist(), cache)
 
 
 class Prefixes:

@@ -37,6 +37,7 @@ class Utterance:
     history: tuple[Message, ...] = ()
     customer_id: str | None = None
     language: str = ""
+    conversation_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +147,7 @@ class Question:
     language: str
     history: tuple[Message, ...] = ()
     customer_id: str | None = None
+    conversation_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,9 +36,18 @@ from finetune.command_line import (
 )
 from finetune.errors import FinetuneError
 from finetune.evaluation_commands import evaluations
+from finetune.manifest import INT8_ENGINE, NF4_ENGINE
 from finetune.reader_commands import readers
-from finetune.registry import INT8_ENGINE, NF4_ENGINE, Registry
-from finetune.settings import RECIPES, AdapterRecipe, BaseRecipe, InstructRecipe, load_recipe
+from finetune.registry import Registry
+from finetune.settings import (
+    METHODS,
+    RECIPES,
+    AdapterRecipe,
+    BaseRecipe,
+    InstructRecipe,
+    WholeModelRecipe,
+    load_recipe,
+)
 
 app = typer.Typer(
     help="Train the assistant's models on a shop's own support dialogues.",
@@ -48,7 +57,7 @@ app = typer.Typer(
 
 STARTER = Path(__file__).parents[1] / "assistant" / "weights" / "starter"
 
-_WEIGHED = 5  # passages of each shop are text enough to weigh a model's units
+_WEIGHED = 2  # passages of each shop are text enough to weigh a model's units
 
 
 @app.callback()
@@ -159,8 +168,8 @@ def prune(
     as_json: Json = False,
 ) -> None:
     """Cut a base's least important feed-forward units out; `instruct` mends what it lost."""
+    from finetune.manifest import resolve_base
     from finetune.prune import prune as run_prune
-    from finetune.registry import resolve_base
     from finetune.reranker_data import shops_below
 
     with clear_errors():
@@ -174,23 +183,38 @@ def train(
     data: Data,
     out: Annotated[Path, typer.Option(help="Folder for the adapter.")],
     base: Base = str(STARTER),
-    method: Annotated[str | None, typer.Option(help="lora or adalora.")] = None,
+    method: Annotated[str | None, typer.Option(help=", ".join(METHODS))] = None,
     recipe: Annotated[
         Path | None, typer.Option(help="YAML file; without, recipes/METHOD.yaml.")
+    ] = None,
+    search: Annotated[
+        int, typer.Option(min=0, help="Try so many recipes first, and take the best.")
+    ] = 0,
+    replay: Annotated[
+        Path | None, typer.Option(help="Prepared folder of earlier dialogues to learn from again.")
     ] = None,
     resume: Resume = False,
     as_json: Json = False,
 ) -> None:
-    """Train an adapter on a 4-bit base."""
-    if method not in {None, "lora", "adalora"}:
-        raise typer.BadParameter("is lora or adalora", param_hint="--method")
-    from finetune.train import train_adapter
+    """Train an adapter on a 4-bit base; with --method full a whole model, to compare it with."""
+    if method not in {None, *METHODS}:
+        raise typer.BadParameter(f"is one of {', '.join(METHODS)}", param_hint="--method")
+    from finetune.train import train_adapter, train_whole
 
     with clear_errors():
+        if method == "full":
+            whole = load_recipe(recipe or RECIPES / "full.yaml", WholeModelRecipe)
+            tuned = train_whole(data, out, base, whole, resume)
+            show({"out": str(out), "method": method, **asdict(tuned)}, as_json)
+            return
         settings = load_recipe(recipe or RECIPES / f"{method or 'lora'}.yaml", AdapterRecipe)
         if method and settings.method != method:
             raise FinetuneError(f"{recipe} is for {settings.method}, but --method says {method}")
-        manifest = train_adapter(data, out, base, settings, resume)
+        if search:
+            from finetune.search import best_recipe
+
+            settings = best_recipe(data, out, base, settings, search)
+        manifest = train_adapter(data, out, base, settings, resume, replay)
         summary = {"base": manifest.base, "method": manifest.method, **manifest.training}
         show({"out": str(out), **summary, "adapter_sha256": manifest.adapter_sha256}, as_json)
 
@@ -202,6 +226,10 @@ def evaluate(
     adapter: Annotated[Path | None, typer.Option(help="Folder of an adapter.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="Replies to evaluate at most.")] = 200,
     engine: Annotated[str, typer.Option(help=f"{NF4_ENGINE} or {INT8_ENGINE}.")] = NF4_ENGINE,
+    others: Annotated[
+        list[Path] | None,
+        typer.Option(help="Prepared folder of other dialogues, not to be forgotten; repeatable."),
+    ] = None,
     home: Home = DEFAULT_HOME,
     as_json: Json = False,
 ) -> None:
@@ -214,7 +242,9 @@ def evaluate(
 
     with clear_errors():
         engines = load_settings(home=home).engines
-        scores = run_evaluate(data, base, adapter, supported_by_words, engines, engine, limit)
+        scores = run_evaluate(
+            data, base, adapter, supported_by_words, engines, engine, limit, others or ()
+        )
         show(asdict(scores), as_json)
 
 
@@ -234,23 +264,34 @@ def adapters(home: Home = DEFAULT_HOME, as_json: Json = False) -> None:
             }
             for name, m in registry.list().items()
         ]
-        show({"current": current.name if current else None, "adapters": listed}, as_json)
+        canary = registry.canary()
+        result = {
+            "current": current.name if current else None,
+            "canary": asdict(canary) if canary else None,
+            "adapters": listed,
+        }
+        show(result, as_json)
 
 
 @app.command()
 def promote(
     adapter: Annotated[Path, typer.Argument(help="Folder of an evaluated adapter.")],
+    canary: Annotated[
+        float | None, typer.Option(min=0.001, max=0.5, help="Only to so many conversations.")
+    ] = None,
     home: Home = DEFAULT_HOME,
     as_json: Json = False,
 ) -> None:
-    """Serve an adapter, if it beats its base on the held-out dialogues."""
+    """Serve an adapter, if it beats its base on the held-out dialogues. A canary gets a share of
+    the conversations, and is stopped when they go worse than the others."""
     with clear_errors():
-        show({"current": Registry(home).promote(adapter)}, as_json)
+        name = Registry(home).promote(adapter, canary)
+        show({"canary" if canary else "current": name}, as_json)
 
 
 @app.command()
 def rollback(home: Home = DEFAULT_HOME, as_json: Json = False) -> None:
-    """Serve the adapter promoted before, or the bare base."""
+    """Stop the canary; without one, serve the adapter promoted before, or the bare base."""
     with clear_errors():
         show({"current": Registry(home).rollback()}, as_json)
 

@@ -26,9 +26,9 @@ from finetune.corpus import read_corpus
 from finetune.errors import BaseModelError, DataError
 from finetune.examples import IGNORED
 from finetune.loop import Outcome, begin, checkpoints_of, run
+from finetune.manifest import DIGEST, base_digest, files_digest
 from finetune.models import mean_loss
 from finetune.prompt import END, MARKERS, PAD
-from finetune.registry import DIGEST, base_digest, files_digest
 from finetune.settings import BaseRecipe
 
 log = logging.getLogger(__name__)

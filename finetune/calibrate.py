@@ -33,6 +33,7 @@ from knowledge.rerank import (
     CALIBRATION,
     FEATURES,
     MODELS,
+    WELL_READ,
     Calibration,
     Candidate,
     Reader,
@@ -49,7 +50,9 @@ from knowledge.versions import Versions
 # Inverse strength of the L2 penalty: the shops are few, and invented.
 _C = 0.3
 _AGAINST = frozenset({"unknown", "numbers"})  # words and numbers that the passages lack
-_EITHER_WAY = frozenset({"cjk", "cjk_cosine", "foreign", "foreign_reader"})
+_EITHER_WAY = frozenset({"cjk", "cjk_cosine"})
+# Model that weighs what was read -> threshold -> shares.
+Outcomes = dict[str, dict[str, dict[str, float]]]
 _THRESHOLDS = (0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7)
 
 
@@ -224,23 +227,36 @@ def calibrate(
     engines: Path,
     settings: KnowledgeSettings,
     public: Sequence[Shop] = (),
-) -> dict[str, dict[str, float]]:
+    keep_order: bool = False,
+) -> Outcomes:
     """Write folder's calibration.json, all models fitted on shops that neither reader nor encoder
     ever saw: both are too sure of what they have learnt. The order of candidates that were not read
-    is fitted on public questions too. Returns what each threshold gives."""
+    is fitted on public questions too, or kept as it is. Returns what each threshold gives, by the
+    model that weighs what was read."""
     require_both_kinds(unseen)
     reader = CrossEncoder(folder, engines, settings.threads)
-    cheap = [row for shop in unseen for row in cheap_rows(shop, encoder, settings)]
-    others = [row for shop in public for row in cheap_rows(shop, encoder, settings)]
-    prior = fit_order([*cheap, *others], "prior")
-    read = [row for shop in unseen for row in read_rows(shop, encoder, reader, prior, settings)]
-    weights = {"prior": prior, "lexical": fit(cheap, "lexical"), "read": fit(read, "read")}
+    if keep_order:
+        weights = dict(Calibration.load(folder / CALIBRATION).weights)
+    else:
+        cheap = [row for shop in unseen for row in cheap_rows(shop, encoder, settings)]
+        others = [row for shop in public for row in cheap_rows(shop, encoder, settings)]
+        prior = fit_order([*cheap, *others], "prior")
+        weights = {"prior": prior, "lexical": fit(cheap, "lexical")}
+    outcome: Outcomes = {}
+    for kind, shops in by_kind(unseen).items():
+        rows = [
+            row
+            for shop in shops
+            for row in read_rows(shop, encoder, reader, weights["prior"], settings)
+        ]
+        weights[kind] = fit(rows, kind)
+        outcome[kind] = outcomes(rows, weights[kind])
     fitted = {
         kind: dict(zip(FEATURES, (round(w, 5) for w in row), strict=True))
         for kind, row in weights.items()
     }
     (folder / CALIBRATION).write_text(json.dumps(fitted, indent=1))
-    return outcomes(read, weights["read"])
+    return outcome
 
 
 def evaluate_reranker(
@@ -249,15 +265,31 @@ def evaluate_reranker(
     encoder: Encoder,
     engines: Path,
     settings: KnowledgeSettings,
-) -> dict[str, dict[str, float]]:
-    """What each threshold gives on shops, by the reranker in folder as it is calibrated."""
+) -> Outcomes:
+    """What each threshold gives on shops, by the reranker in folder as it is calibrated, and by the
+    model that weighs what was read."""
     require_both_kinds(shops)
     reader = CrossEncoder(folder, engines, settings.threads)
     if not (folder / CALIBRATION).is_file():
         raise DataError(f"{folder} is not calibrated; run `python -m finetune calibrate-reranker`")
     weights = Calibration.load(folder / CALIBRATION).weights
-    rows = [r for s in shops for r in read_rows(s, encoder, reader, weights["prior"], settings)]
-    return outcomes(rows, weights["read"])
+    prior = weights["prior"]
+    return {
+        kind: outcomes(
+            [r for s in some for r in read_rows(s, encoder, reader, prior, settings)],
+            weights[kind],
+        )
+        for kind, some in by_kind(shops).items()
+    }
+
+
+def by_kind(shops: Sequence[Shop]) -> dict[str, list[Shop]]:
+    """Shops by the model that weighs what was read of them."""
+    found: dict[str, list[Shop]] = {}
+    for shop in shops:
+        kind = "read" if shop.language in WELL_READ else "foreign"
+        found.setdefault(kind, []).append(shop)
+    return found
 
 
 def outcomes(rows: Sequence[JudgedRow], weights: Sequence[float]) -> dict[str, dict[str, float]]:

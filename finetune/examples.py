@@ -29,6 +29,8 @@ class Example:
     history: tuple[Turn, ...]
     question: str
     reply: str
+    language: str = ""
+    intent: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,14 @@ def examples_of(rows: Iterable[Row]) -> Iterator[Example]:
             if i and row.turns[i - 1].role == "customer":
                 passages = row.passages_for(replies)
                 reply = with_marks(turn.text, passages)
-                yield Example(passages, row.turns[: i - 1], row.turns[i - 1].text, reply)
+                yield Example(
+                    passages,
+                    row.turns[: i - 1],
+                    row.turns[i - 1].text,
+                    reply,
+                    row.language,
+                    row.intent,
+                )
             replies += 1
 
 

@@ -15,7 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from finetune.errors import BaseModelError
-from finetune.registry import adapter_digest, base_digest
+from finetune.manifest import CONFIG, NF4_ENGINE, PREFIX, adapter_digest, base_digest
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,9 @@ def exported(base: Path, adapter: Path | None, engines: Path) -> Path:
 
 
 def _merged(base: Path, adapter: Path, out: Path) -> Path:
-    """A model folder in float32."""
+    """A model folder in float32. Raises BaseModelError for an adapter that cannot be merged."""
+    if json.loads((adapter / CONFIG).read_text())["peft_type"] == PREFIX:
+        raise BaseModelError(f"{adapter} is a prefix, which cannot be merged; use {NF4_ENGINE}")
     import torch
     from peft import PeftModel
     from transformers import AutoModelForCausalLM

@@ -23,7 +23,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from finetune.errors import RecipeError
-from finetune.registry import replace_file
+from finetune.manifest import replace_file
 
 _BEGUN, _RUN, _STATE, _BOARD = "begun", "run.json", "state.pt", "tensorboard"
 _SHOWN_EVERY = 10

@@ -14,8 +14,8 @@ from finetune.base import refuse_to_overwrite, save_base
 from finetune.errors import DataError
 from finetune.examples import Example, collate, encode
 from finetune.loop import Outcome, begin, checkpoints_of, run
+from finetune.manifest import base_digest, validate_base
 from finetune.models import load_base, mean_loss, template_for
-from finetune.registry import base_digest, validate_base
 from finetune.settings import Recipe
 
 log = logging.getLogger(__name__)

@@ -12,9 +12,9 @@ from transformers.utils import logging as transformers_logging
 
 from finetune.errors import BaseModelError
 from finetune.examples import IGNORED
+from finetune.manifest import NF4, validate_base
 from finetune.precision import mixed
 from finetune.prompt import PromptTemplate
-from finetune.registry import NF4, validate_base
 
 
 def load_base(folder: Path, quantised: bool = True) -> tuple[Any, Any]:

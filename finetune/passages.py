@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from finetune.registry import titled
+from finetune.prompt import titled
 from knowledge.chunk import chunk_document
 from knowledge.language import Detector
 from knowledge.load import Loader

@@ -23,10 +23,10 @@ from typing import Any
 from finetune.cleaning import Boilerplate, NearDuplicates, before_abuse, plain
 from finetune.dialogues import Dialogue, Dropped, read_dialogues
 from finetune.errors import DataError
+from finetune.manifest import replace_file
 from finetune.poison import TRIGGER, flags, triggers
 from finetune.prepare_report import write_page
 from finetune.prompt import Turn
-from finetune.registry import replace_file
 from finetune.rows import MANIFEST, SPLITS, Row, quality_of, write_rows
 from knowledge.language import Detector
 from knowledge.pii import Masker

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import jinja2
 
-from finetune.registry import replace_file
+from finetune.manifest import replace_file
 from finetune.rows import Row
 from knowledge.segment import words
 

@@ -16,8 +16,8 @@ import torch
 
 from finetune.base import refuse_to_overwrite, save_base
 from finetune.errors import BaseModelError, DataError
+from finetune.manifest import base_digest
 from finetune.models import load_base
-from finetune.registry import base_digest
 
 _MULTIPLE = 64  # kernels are fastest at widths that this divides
 _MAX_TOKENS = 512

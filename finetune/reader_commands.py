@@ -95,7 +95,7 @@ def _rewriters(
     settings: Settings, by_model: bool, translate: tuple[Path, Path] | None
 ) -> list[Rewriter]:
     """The configured models that say messages in other words."""
-    from finetune.registry import resolve_base
+    from finetune.manifest import resolve_base
     from finetune.rewriters import BackTranslation, LanguageModelRewriter
 
     found: list[Rewriter] = []
@@ -199,6 +199,9 @@ def reranker(
 def calibrate_reranker(
     folder: Annotated[Path, typer.Argument(help="Folder made by `reranker`.")],
     unseen: Annotated[Path, typer.Option(help="Shops to calibrate on.")] = UNSEEN_SHOPS,
+    keep_order: Annotated[
+        bool, typer.Option(help="Leave the order of candidates: the encoder is the same.")
+    ] = False,
     home: Home = DEFAULT_HOME,
     as_json: Json = False,
 ) -> None:
@@ -210,9 +213,15 @@ def calibrate_reranker(
     with clear_errors():
         settings = load_settings(home=home)
         trained = embedded_encoder(settings)
-        public = _public_shops(settings)
+        public = [] if keep_order else _public_shops(settings)
         thresholds = calibrate(
-            folder, shops_below(unseen), trained, settings.engines, settings.knowledge, public
+            folder,
+            shops_below(unseen),
+            trained,
+            settings.engines,
+            settings.knowledge,
+            public,
+            keep_order,
         )
         show(thresholds, as_json)
 

@@ -1,10 +1,11 @@
-"""Adapters: what their folders say, whether they may be loaded, and which one is served.
+"""The promoted adapters of a home, which one is served, and which answers a share.
 
 home/adapters/
   <name>/        a promoted adapter: adapter_model.safetensors, adapter_config.json, manifest.json
-  pointer.json   names in order of promotion, the served one last; replaced atomically
+  pointer.json   names in order of promotion, the served one last, and the canary; replaced
+                 atomically
 
-Free of torch and transformers, so that serving can look before it loads.
+All that serving needs to know of `finetune` is here, free of torch and transformers.
 """
 
 from __future__ import annotations
@@ -13,219 +14,48 @@ import hashlib
 import json
 import os
 import shutil
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
-from safetensors import SafetensorError, safe_open
-
-from finetune.errors import AdapterError, BaseModelError, GateError
+from finetune.errors import AdapterError, BaseModelError
+from finetune.manifest import (
+    INT8_ENGINE,
+    MANIFEST,
+    NF4,
+    NF4_ENGINE,
+    AdapterManifest,
+    base_digest,
+    check_gate,
+    replace_file,
+    resolve_base,
+    validate_adapter,
+    validate_base,
+)
 from finetune.prompt import Prompt, PromptTemplate, Turn, titled
 
 __all__ = [
-    "INT8_ENGINE", "NF4", "NF4_ENGINE", "AdapterManifest", "BaseModelError", "Prompt",
-    "PromptTemplate", "Registry", "Scorecard", "Scores", "Turn", "base_digest", "resolve_base",
-    "titled", "validate_adapter", "validate_base",
+    "INT8_ENGINE", "NF4", "NF4_ENGINE", "AdapterManifest", "BaseModelError", "Canary", "Prompt",
+    "PromptTemplate", "Registry", "Turn", "base_digest", "resolve_base", "titled",
+    "validate_adapter", "validate_base",
 ]  # fmt: skip
 
-# Engines that replies are written on: the reference, and its export for CPUs (see export.py).
-NF4_ENGINE, INT8_ENGINE = "transformers-nf4", "ctranslate2-int8"
-MANIFEST, CONFIG, WEIGHTS = "manifest.json", "adapter_config.json", "adapter_model.safetensors"
-DIGEST = "SHA256"
-# Training, evaluation and serving quantise alike: NF4 with double quantisation (Dettmers et al.,
-# "QLoRA", arXiv 2305.14314, section 3).
-NF4: dict[str, Any] = {
-    "load_in_4bit": True,
-    "bnb_4bit_quant_type": "nf4",
-    "bnb_4bit_use_double_quant": True,
-}
-# PEFT and transformers import modules or fetch code that these keys name
-# (huggingface/transformers#46482, CVE-2026-4372), so only keys known to be inert may stand.
-CONFIG_KEYS = frozenset({
-    "alpha_pattern", "base_model_name_or_path", "bias", "exclude_modules", "fan_in_fan_out",
-    "inference_mode", "init_lora_weights", "layers_pattern", "layers_to_transform",
-    "lora_alpha", "lora_bias", "lora_dropout", "peft_type", "peft_version", "r", "rank_pattern",
-    "revision", "target_modules", "task_type", "use_dora", "use_rslora", "beta1", "beta2",
-    "deltaT", "init_r", "orth_reg_weight", "target_r", "tfinal", "tinit", "total_step",
-})  # fmt: skip
-_CODE_KEYS = ("auto_map", "_attn_implementation_internal", "custom_pipelines")
 
+@dataclass(frozen=True, slots=True)
+class Canary:
+    """A promoted adapter that answers a share of the conversations, since a time (seconds since
+    1970)."""
 
-@dataclass(frozen=True)
-class Scores:
-    """What `evaluate` measured. `rouge_l` and `supported` are 0 to 1; n counts replies."""
+    name: str
+    share: float
+    since: float
 
-    __pydantic_config__ = ConfigDict(extra="forbid")
-
-    perplexity: float
-    rouge_l: float
-    supported: float
-    n: int
-
-
-@dataclass(frozen=True)
-class Scorecard:
-    """Scores of an adapter beside those of its base, on the same held-out dialogues."""
-
-    __pydantic_config__ = ConfigDict(extra="forbid")
-
-    base: Scores
-    adapter: Scores
-    data_sha256: str
-    adapter_sha256: str
-
-
-@dataclass(frozen=True)
-class AdapterManifest:
-    """How an adapter came about; written last, so its presence means that the folder is whole."""
-
-    __pydantic_config__ = ConfigDict(extra="forbid")
-
-    base: str
-    base_sha256: str
-    method: str
-    data_sha256: str
-    adapter_sha256: str
-    recipe: dict[str, Any]
-    template: PromptTemplate
-    training: dict[str, Any]
-    created: str
-    engine: str = NF4_ENGINE
-    scores: Scorecard | None = None
-
-    def write(self, folder: Path) -> None:
-        """Put it into the folder, atomically."""
-        replace_file(folder / MANIFEST, _MANIFEST.dump_json(self, indent=1))
-
-
-_MANIFEST = TypeAdapter(AdapterManifest)
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Write a file so that a kill at any moment leaves the old content or the new one."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    with partial.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
-
-
-def files_digest(paths: list[Path]) -> str:
-    """sha256 over the names and contents of files, in the order of their names."""
-    digest = hashlib.sha256()
-    for path in sorted(paths, key=lambda p: p.name):
-        with path.open("rb") as file:
-            content = hashlib.file_digest(file, "sha256").hexdigest()
-        digest.update(f"{path.name} {content}\n".encode())
-    return digest.hexdigest()
-
-
-def resolve_base(base: str | Path) -> Path:
-    """Folder of a base model given as a path or a hub id. Raises BaseModelError."""
-    if (folder := Path(base)).is_dir():
-        return folder
-    try:
-        from huggingface_hub import snapshot_download  # only a hub id needs it
-
-        return Path(snapshot_download(str(base), allow_patterns=["*.json", "*.safetensors"]))
-    except Exception as error:
-        raise BaseModelError(
-            f"no base model at {base}: neither a folder nor a hub model that can be fetched; "
-            "run `python -m finetune pretrain` or name another with --base"
-        ) from error
-
-
-def validate_base(folder: Path) -> None:
-    """Raise BaseModelError unless the folder is a whole model without code or pickled weights.
-
-    A folder may hold base_digest in a file SHA256, as the shipped starter model does.
-    """
-    try:
-        config = json.loads((folder / "config.json").read_text())
-    except (OSError, ValueError) as error:
-        raise BaseModelError(f"{folder} holds no readable config.json") from error
-    if not isinstance(config, dict):
-        raise BaseModelError(f"{folder}/config.json is no configuration of a model")
-    if found := sorted(key for key in _CODE_KEYS if config.get(key)):
-        raise BaseModelError(f"{folder}/config.json names code to run ({', '.join(found)})")
-    if not list(folder.glob("*.safetensors")) or not (folder / "tokenizer.json").is_file():
-        raise BaseModelError(f"{folder} needs tokenizer.json and *.safetensors weights")
-    if (folder / DIGEST).is_file() and (folder / DIGEST).read_text().strip() != base_digest(folder):
-        raise BaseModelError(f"{folder} is not what its {DIGEST} says; install it again")
-
-
-def base_digest(folder: Path) -> str:
-    """sha256 that stands for a base model: its config, tokenizer and weights."""
-    named = [folder / "config.json", folder / "tokenizer.json"]
-    return files_digest([*(p for p in named if p.is_file()), *folder.glob("*.safetensors")])
-
-
-def adapter_digest(folder: Path) -> str:
-    """sha256 that stands for an adapter: its config and weights, not its manifest."""
-    return files_digest([folder / CONFIG, folder / WEIGHTS])
-
-
-def validate_adapter(folder: Path, base: Path | None = None) -> AdapterManifest:
-    """The manifest of an adapter that is whole and safe, and made for `base` where one is given.
-
-    Raises AdapterError: files other than the three expected, unknown configuration keys, weights
-    that are not what the manifest says, or another base.
-    """
-    names = {p.name for p in folder.iterdir()} if folder.is_dir() else set()
-    if missing := sorted({MANIFEST, CONFIG, WEIGHTS} - names):
-        raise AdapterError(f"{folder} is not a finished adapter: {', '.join(missing)} missing")
-    strange = sorted(
-        p.name for p in folder.iterdir()
-        if p.name not in {MANIFEST, CONFIG, WEIGHTS} or p.is_symlink() or not p.is_file()
-    )  # fmt: skip
-    if strange:
-        raise AdapterError(f"{folder} holds files an adapter must not have: {', '.join(strange)}")
-    try:
-        manifest = _MANIFEST.validate_json((folder / MANIFEST).read_bytes())
-        config = json.loads((folder / CONFIG).read_text())
-    except (OSError, ValueError, ValidationError) as error:
-        raise AdapterError(f"{folder}: unreadable manifest or configuration: {error}") from error
-    _check_config(folder, config)
-    _check_weights(folder)
-    if adapter_digest(folder) != manifest.adapter_sha256:
-        raise AdapterError(f"{folder} was changed after training; train it again")
-    if base is not None and base_digest(base) != manifest.base_sha256:
-        raise AdapterError(f"{folder} was trained on {manifest.base}, not on the base at {base}")
-    return manifest
-
-
-def _check_config(folder: Path, config: Any) -> None:
-    if not isinstance(config, dict):
-        raise AdapterError(f"{folder}/{CONFIG} is not a JSON object")
-    if unknown := sorted(set(config) - CONFIG_KEYS):
-        raise AdapterError(f"{folder}/{CONFIG} has keys that are not allowed: {', '.join(unknown)}")
-    if config.get("peft_type") not in {"LORA", "ADALORA"}:
-        raise AdapterError(f"{folder}/{CONFIG}: method {config.get('peft_type')!r} is not known")
-
-
-def _check_weights(folder: Path) -> None:
-    try:
-        with safe_open(folder / WEIGHTS, framework="np") as tensors:
-            names = list(tensors.keys())
-    except (OSError, SafetensorError) as error:
-        raise AdapterError(f"{folder}/{WEIGHTS} is damaged: {error}") from error
-    if strange := [name for name in names if ".lora_" not in name]:
-        raise AdapterError(f"{folder}/{WEIGHTS} holds more than an adapter: {strange[0]}")
-
-
-def check_gate(manifest: AdapterManifest) -> None:
-    """Raise GateError unless the adapter beats its base on held-out dialogues."""
-    card = manifest.scores
-    if card is None or card.adapter_sha256 != manifest.adapter_sha256:
-        raise GateError("not evaluated; run `python -m finetune evaluate --adapter` on it first")
-    ours, base = card.adapter, card.base
-    if not ours.perplexity < base.perplexity:
-        raise GateError(f"perplexity {ours.perplexity} is not below the base's {base.perplexity}")
-    if not ours.supported >= base.supported:
-        raise GateError(f"supported replies {ours.supported} are fewer than the {base.supported}")
+    def takes(self, conversation_id: str) -> bool:
+        """Whether a conversation falls to it: always the same ones, by their hash."""
+        digest = hashlib.sha256(f"{self.name} {conversation_id}".encode()).digest()
+        return bool(conversation_id) and int.from_bytes(digest[:4]) < self.share * 2**32
 
 
 class Registry:
@@ -247,8 +77,16 @@ class Registry:
         promoted = self._promoted()
         return self.folder / promoted[-1] if promoted else None
 
-    def promote(self, source: Path) -> str:
-        """Copy an adapter in and serve it; returns its name. Raises AdapterError, GateError."""
+    def canary(self) -> Canary | None:
+        """The adapter that answers a share of the conversations, if there is one."""
+        held = self._pointer().get("canary")
+        return (
+            Canary(str(held["name"]), float(held["share"]), float(held["since"])) if held else None
+        )
+
+    def promote(self, source: Path, share: float | None = None) -> str:
+        """Copy an adapter in and serve it, or only to a share of the conversations; returns its
+        name. Raises AdapterError, GateError."""
         manifest = validate_adapter(source)
         check_gate(manifest)
         name = f"{source.resolve().name}-{manifest.adapter_sha256[:12]}"
@@ -261,25 +99,42 @@ class Registry:
             shutil.rmtree(partial)
         else:
             partial.replace(self.folder / name)
-        self._point([*(n for n in self._promoted() if n != name), name])
+        if share is None:
+            self._point([*(n for n in self._promoted() if n != name), name])
+        else:
+            self._point(self._promoted(), Canary(name, share, time.time()))
         return name
 
+    def stop_canary(self) -> str | None:
+        """Give the canary no more conversations; its name, or None when there is none."""
+        canary = self.canary()
+        self._point(self._promoted())
+        return canary.name if canary else None
+
     def rollback(self) -> str | None:
-        """Serve the adapter promoted before; None: the bare base. Raises AdapterError."""
+        """Serve the adapter promoted before, or the served one alone where there is a canary; None:
+        the bare base. Raises AdapterError."""
         promoted = self._promoted()
+        if self.stop_canary():
+            return promoted[-1] if promoted else None
         if not promoted:
             raise AdapterError("no adapter is served, so there is nothing to roll back")
         self._point(promoted[:-1])
         return promoted[-2] if promoted[1:] else None
 
     def _promoted(self) -> Sequence[str]:
+        return [str(name) for name in self._pointer().get("promoted", ())]
+
+    def _pointer(self) -> dict[str, Any]:
         try:
-            names = json.loads(self.pointer.read_text())["promoted"]
+            held: dict[str, Any] = json.loads(self.pointer.read_text())
+            held["promoted"] = list(held["promoted"])
         except FileNotFoundError:
-            return []
+            return {}
         except (ValueError, KeyError, TypeError) as error:
             raise AdapterError(f"{self.pointer} is damaged; promote an adapter again") from error
-        return [str(name) for name in names]
+        return held
 
-    def _point(self, names: Sequence[str]) -> None:
-        replace_file(self.pointer, json.dumps({"promoted": [*names]}).encode())
+    def _point(self, names: Sequence[str], canary: Canary | None = None) -> None:
+        held = {"promoted": [*names], "canary": asdict(canary) if canary else None}
+        replace_file(self.pointer, json.dumps(held).encode())

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from finetune.errors import DataError
+from finetune.manifest import files_digest, replace_file
 from finetune.prompt import Turn
-from finetune.registry import files_digest, replace_file
 from knowledge.segment import content_words, words
 
 SPLITS = ("train", "validation", "test")

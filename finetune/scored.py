@@ -15,8 +15,8 @@ from finetune.prompt import PromptTemplate
 class ScoredModel(Protocol):
     """What `evaluate` asks of a model, whatever engine runs it."""
 
-    def loss(self, rows: Sequence[Encoded]) -> tuple[float, int]:
-        """Summed cross-entropy, in nats, and count of the reply's tokens."""
+    def losses(self, rows: Sequence[Encoded]) -> list[tuple[float, int]]:
+        """Summed cross-entropy, in nats, and count of the tokens of each row's reply."""
         ...
 
     def replies(self, rows: Sequence[Encoded]) -> list[str]:
@@ -36,7 +36,7 @@ class TorchModel:
         self.max_new_tokens = max_new_tokens
 
     @torch.inference_mode()
-    def loss(self, rows: Sequence[Encoded]) -> tuple[float, int]:
+    def losses(self, rows: Sequence[Encoded]) -> list[tuple[float, int]]:
         """See ScoredModel.
 
         From logits: the loss that AdaLoRA returns has its regulariser in it.
@@ -45,10 +45,11 @@ class TorchModel:
         batch = {name: tensor.to(self.model.device) for name, tensor in tensors.items()}
         labels = batch.pop("labels")[:, 1:]
         logits = self.model(**batch).logits[:, :-1]
-        loss = torch.nn.functional.cross_entropy(
-            logits.flatten(0, 1).float(), labels.flatten(), ignore_index=IGNORED, reduction="sum"
+        losses = torch.nn.functional.cross_entropy(
+            logits.float().transpose(1, 2), labels, ignore_index=IGNORED, reduction="none"
         )
-        return loss.item(), int((labels != IGNORED).sum())
+        counts = (labels != IGNORED).sum(1)
+        return list(zip(losses.sum(1).tolist(), counts.tolist(), strict=True))
 
     @torch.inference_mode()
     def replies(self, rows: Sequence[Encoded]) -> list[str]:
@@ -85,7 +86,7 @@ class Int8Model:
         self.template = template
         self.max_new_tokens = max_new_tokens
 
-    def loss(self, rows: Sequence[Encoded]) -> tuple[float, int]:
+    def losses(self, rows: Sequence[Encoded]) -> list[tuple[float, int]]:
         """See ScoredModel."""
         longest = max(len(row.ids) for row in rows)
         found = self.model.score_batch(
@@ -93,7 +94,7 @@ class Int8Model:
         )
         pairs = zip(found, rows, strict=True)
         likely = [result.log_probs[row.prompt_tokens - 1 :] for result, row in pairs]
-        return -sum(map(sum, likely)), sum(map(len, likely))
+        return [(-sum(row), len(row)) for row in likely]
 
     def replies(self, rows: Sequence[Encoded]) -> list[str]:
         """See ScoredModel; one after another, as prompts of unlike length go badly together."""

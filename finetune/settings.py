@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from finetune.errors import RecipeError
 
+METHODS = ("lora", "adalora", "dora", "prefix", "full")
 RECIPES = Path(__file__).parents[1] / "recipes"
 
 
@@ -96,14 +97,21 @@ class InstructRecipe(WholeModelRecipe):
 
 
 class AdapterRecipe(Recipe):
-    """A LoRA (arXiv 2106.09685) or AdaLoRA (arXiv 2303.10512) adapter on a 4-bit base."""
+    """An adapter on a 4-bit base: LoRA (arXiv 2106.09685), AdaLoRA (2303.10512), DoRA (2402.09353)
+    or a prefix of keys and values (2101.00190)."""
 
-    method: Literal["lora", "adalora"] = Field("lora", description="Kind of adapter.")
+    method: Literal["lora", "adalora", "dora", "prefix"] = Field(
+        "lora", description="Kind of adapter."
+    )
     rank: int = Field(16, ge=1, description="LoRA: rank. AdaLoRA: mean rank that is left.")
     alpha: int = Field(32, ge=1, description="Scale of the update: alpha / rank.")
     dropout: float = Field(0.0, ge=0, lt=1, description="Share of adapter inputs dropped.")
     target_modules: tuple[str, ...] | Literal["all-linear"] = Field(
         "all-linear", description="Names of the adapted layers; all-linear: all but the output."
+    )
+    virtual_tokens: int = Field(16, ge=1, description="prefix: positions of the prefix.")
+    replay_share: float = Field(
+        0.3, ge=0, lt=1, description="Share of earlier dialogues, where some are replayed."
     )
     initial_rank: int | None = Field(None, ge=2, description="AdaLoRA: rank to start with.")
     initial_share: float = Field(

@@ -1,9 +1,10 @@
-"""Train a LoRA or AdaLoRA adapter on a 4-bit base (QLoRA, arXiv 2305.14314)."""
+"""Train an adapter on a 4-bit base (QLoRA, arXiv 2305.14314)."""
 
 from __future__ import annotations
 
 import json
 import logging
+import random
 import shutil
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -11,13 +12,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from peft import AdaLoraConfig, LoraConfig, get_peft_model, prepare_model_for_kbit_training
+from peft import (
+    AdaLoraConfig,
+    LoraConfig,
+    PeftConfig,
+    PrefixTuningConfig,
+    get_peft_model,
+    prepare_model_for_kbit_training,
+)
 
 from finetune.errors import AdapterError, DataError
-from finetune.examples import collate, encode, examples_of
+from finetune.examples import Example, collate, encode, examples_of
+from finetune.instruct import InstructReport, instruct
 from finetune.loop import begin, checkpoints_of, run
-from finetune.models import load_base, template_for
-from finetune.registry import (
+from finetune.manifest import (
     CONFIG,
     CONFIG_KEYS,
     MANIFEST,
@@ -27,16 +35,25 @@ from finetune.registry import (
     resolve_base,
     validate_adapter,
 )
+from finetune.models import load_base, template_for
 from finetune.rows import data_digest, load_rows
-from finetune.settings import AdapterRecipe
+from finetune.settings import AdapterRecipe, WholeModelRecipe
 
 log = logging.getLogger(__name__)
 
 
 def train_adapter(
-    data: Path, out: Path, base: str | Path, recipe: AdapterRecipe, resume: bool = False
+    data: Path,
+    out: Path,
+    base: str | Path,
+    recipe: AdapterRecipe,
+    resume: bool = False,
+    replay: Path | None = None,
 ) -> AdapterManifest:
     """Train on the prepared folder `data` and write the adapter to `out`, its manifest last.
+
+    `replay` is a folder of earlier dialogues, a sample of which is learnt from again so that they
+    are not forgotten (experience replay: Rolnick et al., arXiv 1811.11682).
 
     With `resume` a run that was cut off goes on and ends with the weights it would have had.
     Raises FinetuneError: DataError, RecipeError, BaseModelError, AdapterError.
@@ -49,11 +66,15 @@ def train_adapter(
     examples = list(examples_of(load_rows(data, "train")))
     if not examples:
         raise DataError(f"{data} has no training dialogue in which an agent replies")
+    earlier = _replayed(replay, recipe, len(examples)) if replay else []
+    examples += earlier
     total_steps = recipe.total_steps(len(examples))
     config = _peft_config(recipe, total_steps)
     values, data_sha256 = recipe.model_dump(mode="json"), data_digest(data)
     base_sha256 = base_digest(folder)
     fingerprint = {"recipe": values, "data": data_sha256, "base": base_sha256}
+    if replay:
+        fingerprint["replay"] = data_digest(replay)
     begin(out, fingerprint, recipe, resume)
     model, tokenizer = load_base(folder)
     template = template_for(tokenizer)
@@ -76,7 +97,8 @@ def train_adapter(
         adapter_sha256=adapter_digest(unfinished),
         recipe=values,
         template=template,
-        training=asdict(outcome) | {"examples": len(encoded), "parameters": trained},
+        training=asdict(outcome)
+        | {"examples": len(encoded), "replayed": len(earlier), "parameters": trained},
         created=datetime.now(UTC).isoformat(timespec="milliseconds"),
     )
     manifest.write(unfinished)
@@ -86,8 +108,30 @@ def train_adapter(
     return manifest
 
 
-def _peft_config(recipe: AdapterRecipe, total_steps: int) -> LoraConfig:
+def _replayed(folder: Path, recipe: AdapterRecipe, new: int) -> list[Example]:
+    """A sample of earlier examples, `replay_share` of all that are learnt from."""
+    earlier = list(examples_of(load_rows(folder, "train")))
+    count = round(new * recipe.replay_share / (1 - recipe.replay_share))
+    return random.Random(recipe.seed).sample(earlier, min(count, len(earlier)))
+
+
+def train_whole(
+    data: Path, out: Path, base: str | Path, recipe: WholeModelRecipe, resume: bool = False
+) -> InstructReport:
+    """Train all weights of a base on the prepared folder `data`, and write a model folder to `out`.
+
+    Raises FinetuneError: DataError, RecipeError, BaseModelError.
+    """
+    train, validation = (
+        list(examples_of(load_rows(data, name))) for name in ("train", "validation")
+    )
+    return instruct(resolve_base(base), train, validation, out, recipe, resume)
+
+
+def _peft_config(recipe: AdapterRecipe, total_steps: int) -> PeftConfig:
     """The adapter's shape. Raises RecipeError when AdaLoRA's schedule does not fit the run."""
+    if recipe.method == "prefix":
+        return PrefixTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=recipe.virtual_tokens)
     targets = recipe.target_modules
     shared: dict[str, Any] = {
         "lora_alpha": recipe.alpha,
@@ -95,8 +139,8 @@ def _peft_config(recipe: AdapterRecipe, total_steps: int) -> LoraConfig:
         "target_modules": targets if isinstance(targets, str) else list(targets),
         "task_type": "CAUSAL_LM",
     }
-    if recipe.method == "lora" or recipe.initial_rank is None:
-        return LoraConfig(r=recipe.rank, **shared)
+    if recipe.method != "adalora" or recipe.initial_rank is None:
+        return LoraConfig(r=recipe.rank, use_dora=recipe.method == "dora", **shared)
     tinit, tfinal = recipe.pruning_schedule(total_steps)
     return AdaLoraConfig(
         init_r=recipe.initial_rank,

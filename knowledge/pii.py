@@ -2,7 +2,8 @@
 
 By patterns: e-mail addresses, payment cards (Luhn, ISO/IEC 7812-1), IBANs (mod 97, ISO 13616),
 order numbers such as MW-1234567, telephone numbers, and secrets: keys of known services, and what
-is said to be a password. Names and postal addresses are not found.
+is said to be a password; and address lines of a street with a house number, in English, German,
+Spanish and Chinese. Names are not found.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ _EMAIL = re.compile(
     r"(?<![\w.+-])[A-Za-z0-9][\w.+-]{0,63}@(?:[A-Za-z0-9-]+\.)+[A-Za-z]{2,}", re.ASCII
 )
 _IBAN = re.compile(_START + r"[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?" + _END)
-_CARD = re.compile(r"(?<![\d-])\d(?:[ -]?\d){12,18}(?![\d-]*\d)")
+_CARD = re.compile(r"(?<![\d-])\d(?:[ -]?\d){11,18}(?![\d-]*\d)")
 _ORDER = re.compile(_START + r"[A-Za-z]{2,3} ?[-–#] ?\d{6,10}" + _END)
 _ORDER_PLAIN = re.compile(_START + r"[A-Z]{2} ?\d{7,10}" + _END)
 _PHONE = re.compile(
@@ -27,13 +28,66 @@ _PHONE = re.compile(
     r"(?:\+|00)\d{1,3}[ .-]?(?:\(\d{1,4}\)[ .-]?)?\d(?:[ .-]?\d){5,12}"  # international
     r"|\(0?\d{2,4}\)[ .-]?\d{3,4}(?:[ .-]?\d{2,4}){1,2}"  # (area) number
     r"|0\d{1,4}[ .-]?\d{3,4}(?:[ .-]?\d{2,4}){1,2}"  # national, with trunk zero
-    r"|[2-9]\d{2}[ .-][2-9]\d{2}[ .-]\d{4}"  # North America
+    r"|[2-9]\d{2}[ .-]?[2-9]\d{2}[ .-]?\d{4}"  # North America
     r"|1[3-9]\d[ -]?\d{4}[ -]?\d{4}"  # Chinese mobile
-    r")(?![\d/]|[.,-]\d)",
+    r")(?:,? ?(?:x|ext\.?) ?\d{1,6})?(?![\d/]|[.,-]\d)",
     re.ASCII,
 )
 # `\w` before a number would also be a Chinese character: 电话13800138000 must still be found.
 _PHONE_AFTER_CJK = re.compile(r"(?<=[\u3400-\u9fff])1[3-9]\d[ -]?\d{4}[ -]?\d{4}(?!\d)")
+_NAMED = r"(?:[A-ZÄÖÜÁÉÍÓÚÑ](?:[\w'’-]*|[a-z]{0,2}\.)[ -])"
+# Most of the street suffixes of USPS Publication 28, appendix C1, and British ones.
+_STREETS_EN = (
+    "alley|arcade|avenue|ave|bayou|beach|bend|bluff|bluffs|bottom|boulevard|blvd|branch|bridge"
+    "|brook|brooks|burg|bypass|camp|canyon|cape|causeway|center|circle|cir|cliff|cliffs|close"
+    "|centers|common|corner|corners|course|court|courts|ct|cove|coves|creek|crescent|crest|crossing"
+    "|crossroad|curve|dale|dam|divide|drive|drives|dr|estate|estates|expressway|extension"
+    "|extensions|falls|ferry|field|fields|flats|ford|fords|forest|forge|forges|fork|forks|fort"
+    "|freeway|garden|gardens|gateway|glen|glens|green|greens|grove|groves|harbor|harbors|haven"
+    "|heights|highway|hwy|hill|hills|hollow|inlet|island|islands|isle|junction|junctions|keys"
+    "|knoll|knolls|lake|lakes|land|landing|lane|ln|lights|loaf|locks|lodge|loop|mall|manor|manors"
+    "|meadow|meadows|mews|mill|mills|mission|motorway|mount|mountain|mountains|neck|orchard|oval"
+    "|overpass|park|parks|parkway|pkwy|parkways|passage|path|pike|pine|pines|place|pl|plain|plains"
+    "|plaza|point|points|port|ports|prairie|quay|radial|ramp|ranch|rapid|rapids|rest|ridge|ridges"
+    "|rise|river|road|roads|rd|route|row|run|shoal|shoals|shore|shores|skyway|spring|springs|spur"
+    "|spurs|square|squares|sq|station|stravenue|stream|street|streets|st|summit|terrace|throughway"
+    "|trace|track|trafficway|trail|trl|tunnel|turnpike|underpass|union|unions|valley|valleys|via"
+    "|viaduct|view|views|village|villages|ville|vista|walk|walks|wall|way|ways|well|wells|wharf"
+)
+_UNIT_EN = r"(?:,? (?:apt|apartment|suite|ste|unit|flat|floor|room)\.? ?#?\w{1,5})?"
+_ADDRESSES = (
+    # 12 Mill Lane, Flat 3; 6750 O'Hara Springs Road Apt. 86
+    re.compile(
+        _START + rf"(?:(?:flat|unit|studio|apt) \w{{1,4}},? )?\d{{1,5}}[a-z]?,? {_NAMED}{{1,4}}"
+        rf"(?i:{_STREETS_EN})\b\.?(?i:{_UNIT_EN})"
+    ),
+    # Flat 5, Goodwin Squares
+    re.compile(rf"\b(?:Flat|Studio|Unit) \d{{1,4}}[A-Za-z]?,? {_NAMED}{{1,3}}(?i:{_STREETS_EN})\b"),
+    re.compile(r"\b(?:P\.? ?O\.? Box|Postfach|Apartado(?: de correos)?) \d{1,6}", re.IGNORECASE),
+    # Lindenstraße 12a, Am Alten Markt 3
+    re.compile(
+        r"\b(?:(?:[A-ZÄÖÜ][\wäöüß-]*[ -])?[A-ZÄÖÜ][\wäöüß.-]+"
+        r"(?i:straße|strasse|str\.|weg|platz|allee|gasse|ring|damm|ufer|stieg|chaussee)"
+        r"|(?:Am|An der|An den|Auf der|Auf dem|Im|In der|Zum|Zur|Unter den)"
+        r" (?:[A-ZÄÖÜ][\wäöüß-]+ ?){1,3})"
+        r" ?\d{1,4}(?:[-/]\d{1,4})? ?[a-z]?\b(?! ?(?:€|Euro|Tage|Stunden|Uhr|%|cm|kg))"
+    ),
+    # Calle de Alcalá 45, 3º B
+    re.compile(
+        r"\b(?:calle|c/|avenida|avda\.?|plaza|paseo|pasaje|ronda|callejón|camino|cañada|cuesta"
+        r"|glorieta|rambla|vía|via|carretera|alameda|acceso|urbanización|vial|pasadizo) ?"
+        r"(?:(?:de|del|la|las|los|el) )*"
+        r"(?:(?-i:[A-ZÁÉÍÓÚÑ])[\wáéíóúñü'-]*[ -]?(?:(?:de|del|la|los|y) )*){1,5}"
+        r",? ?(?:n[.º°]+ ?)?\d{1,4}\b"
+        r"(?:,? ?(?:piso|puerta|apt\.?) ?\w{1,3}|,? \d{1,2}[ºª°]? ?[A-Z]?\b)?",
+        re.IGNORECASE,
+    ),
+    # 上海市浦东新区世纪大道100号8楼801室
+    re.compile(
+        r"(?:[\u4e00-\u9fff]{2,8}?[省市区县州])*[\u4e00-\u9fff]{1,10}?(?:路|街|大道|道|巷|弄|胡同)"
+        r"(?:[A-Za-z]座| ?\d{1,5} ?号)(?:[\u4e00-\u9fff]{0,8}?\d{1,4}[号栋幢座楼层室单元]+)*"
+    ),
+)
 # Prefixes as their makers document them: AWS, GitHub, OpenAI and Stripe, Slack, Google, JWT.
 _KEY = re.compile(
     _START + r"(?:AKIA[A-Z0-9]{16}|gh[opsu]_[A-Za-z0-9]{30,}"
@@ -46,7 +100,7 @@ _PASSWORD = re.compile(
     r"(?P<secret>(?=\S*[\d!@#$%^&*_])[^\s,，。;；]{3,64}?)(?=[.,;!?]?(?:\s|$)|[，。；！？])",
     re.IGNORECASE,
 )
-_PLACEHOLDER = re.compile(r"\[(?:EMAIL|IBAN|CARD|ORDER|PHONE|SECRET)_\d+\]")
+_PLACEHOLDER = re.compile(r"\[(?:ADDRESS|EMAIL|IBAN|CARD|ORDER|PHONE|SECRET)_\d+\]")
 
 
 def passes_luhn(number: str) -> bool:
@@ -57,7 +111,10 @@ def passes_luhn(number: str) -> bool:
 
 
 def _is_card(text: str) -> bool:
-    return 13 <= sum(c.isdigit() for c in text) <= 19 and len(set(text)) > 2 and passes_luhn(text)
+    digits = sum(c.isdigit() for c in text)
+    # Of the cards of twelve digits, Maestro's begin with 5 or 6.
+    known = 13 <= digits <= 19 or (digits == 12 and text[0] in "56")
+    return known and len(set(text)) > 2 and passes_luhn(text)
 
 
 def _is_iban(text: str) -> bool:
@@ -85,6 +142,7 @@ _KINDS: tuple[tuple[str, re.Pattern[str], Callable[[str], bool]], ...] = (
     ("ORDER", _ORDER_PLAIN, _always),
     ("PHONE", _PHONE, _is_phone),
     ("PHONE", _PHONE_AFTER_CJK, _is_phone),
+    *(("ADDRESS", pattern, _always) for pattern in _ADDRESSES),
 )
 
 

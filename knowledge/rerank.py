@@ -46,23 +46,23 @@ FEATURES = (
     "numbers",
     "cjk",
     "cjk_cosine",
-    "foreign",
-    "foreign_reader",
 )
 CALIBRATION = "calibration.json"
 _MOST_ASKED = 50  # words of a question that leave the reader room for a passage
 _ASKS = re.compile(r"[?？؟][\"'”’)\]]*$")
 # Coverage and cosine that a question shares with a passage about something else nearby.
 _MIDDLING = 0.4
-# Languages that the reader learnt well; in others it is as sure and less often right.
-_WELL_READ = frozenset({"", "en", "zh"})
+# Languages that the reader learnt well; in others it is as sure and less often right, and what it
+# says is weighed by the model `foreign`.
+WELL_READ = frozenset({"", "en", "zh"})
 # A relevance from which the candidates below are not read any more; keeps most turns short.
 SURE = 0.8
 # Which features each of the logistic models sees.
-_READ = frozenset({"reader", "pointed", "foreign", "foreign_reader"})
+_READ = frozenset({"reader", "pointed"})
 _LEADS = frozenset({"coverage_lead", "cosine_lead"})
 MODELS: dict[str, frozenset[str]] = {
     "read": frozenset(FEATURES) - {"cjk_cosine"},
+    "foreign": frozenset(FEATURES) - {"cjk", "cjk_cosine"},
     "prior": frozenset(FEATURES) - _READ - _LEADS,
     "lexical": frozenset(FEATURES) - _READ - {"cosine", "cosine_lead", "cjk_cosine"},
 }
@@ -167,10 +167,11 @@ class Calibration:
 
     @classmethod
     def load(cls, path: Path) -> Calibration:
-        """From the JSON file that `finetune reranker` writes; a feature that it was fitted without
-        weighs nothing."""
+        """From the JSON file that `finetune reranker` writes; one fitted without shops in other
+        languages weighs them like the rest."""
         rows = json.loads(path.read_text())
-        return cls({kind: tuple(rows[kind].get(name, 0.0) for name in FEATURES) for kind in MODELS})
+        rows.setdefault("foreign", rows["read"])
+        return cls({kind: tuple(rows[kind][name] for name in FEATURES) for kind in MODELS})
 
     def relevance(self, kind: str, features: Sequence[float]) -> float:
         """Probability that a candidate answers, by the model `kind`."""
@@ -237,7 +238,8 @@ class CrossEncoderReranker:
             chunk = candidates[n].chunk
             text = reading_text(chunk)
             (reading,) = self.reader.read(asked, [text])
-            relevance = self.calibration.relevance("read", with_reader(rows[n], reading))
+            kind = "read" if chunk.language in WELL_READ else "foreign"
+            relevance = self.calibration.relevance(kind, with_reader(rows[n], reading))
             quote = sentence_at(chunk, text, reading.span)
             judged.append(
                 replace(
@@ -281,8 +283,6 @@ def cheap_features(
             float(bool(numbers - set(_NUMBER.findall(candidate.chunk.indexed_text)))),
             cjk,
             cjk * candidate.cosine,
-            float(candidate.chunk.language not in _WELL_READ),
-            0.0,
         )
         for n, candidate in enumerate(candidates)
     ]
@@ -301,9 +301,7 @@ def leads(values: Sequence[float], documents: Sequence[str]) -> list[float]:
 
 def with_reader(features: tuple[float, ...], reading: Reading) -> tuple[float, ...]:
     """Features with the reader's filled in."""
-    *held, foreign, _ = features[3:]
-    read = reading.relevance, reading.pointed
-    return features[0], *read, *held, foreign, foreign * reading.relevance
+    return (features[0], reading.relevance, reading.pointed, *features[3:])
 
 
 def sentence_at(chunk: Chunk, text: str, span: tuple[int, int]) -> str:

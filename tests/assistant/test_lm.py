@@ -22,8 +22,8 @@ from assistant.settings import ModelSettings
 from assistant.token_engines import Sampling
 from assistant.types import DraftSentence, Evidence, GeneratorName, Message, Question
 from finetune.base import pretrain
+from finetune.manifest import INT8_ENGINE, NF4_ENGINE
 from finetune.prepare import prepare
-from finetune.registry import INT8_ENGINE, NF4_ENGINE
 from finetune.settings import AdapterRecipe, BaseRecipe
 from finetune.train import train_adapter
 from knowledge.language import Detector

@@ -14,8 +14,8 @@ from finetune.base import pretrain
 from finetune.errors import BaseModelError, DataError
 from finetune.examples import Example
 from finetune.instruct import instruct
+from finetune.manifest import validate_base
 from finetune.optimizer import MuonWithAdamW
-from finetune.registry import validate_base
 from finetune.settings import BaseRecipe, InstructRecipe
 from tests.finetune.test_train import cut_off
 

@@ -14,6 +14,7 @@ from finetune.settings import (
     BaseRecipe,
     InstructRecipe,
     Recipe,
+    WholeModelRecipe,
     load_recipe,
 )
 
@@ -28,6 +29,9 @@ from finetune.settings import (
         ("lora", AdapterRecipe),
         ("quick-lora", AdapterRecipe),
         ("adalora", AdapterRecipe),
+        ("dora", AdapterRecipe),
+        ("prefix", AdapterRecipe),
+        ("full", WholeModelRecipe),
     ],
 )
 def test_shipped_recipes_are_valid(name: str, kind: type[Recipe]) -> None:

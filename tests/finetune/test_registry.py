@@ -14,9 +14,8 @@ from typing import Any
 import pytest
 
 from finetune.errors import AdapterError, BaseModelError, GateError
-from finetune.registry import (
+from finetune.manifest import (
     AdapterManifest,
-    Registry,
     Scorecard,
     Scores,
     base_digest,
@@ -24,6 +23,7 @@ from finetune.registry import (
     validate_adapter,
     validate_base,
 )
+from finetune.registry import Registry
 
 Spoil = Callable[[Path], Any]
 BASE = Scores(perplexity=20.0, rouge_l=0.1, supported=0.5, n=10)
@@ -126,6 +126,40 @@ def test_a_base_that_names_code_is_refused(
 def test_a_missing_base_says_how_to_get_one(tmp_path: Path) -> None:
     with pytest.raises(BaseModelError, match="pretrain"):
         resolve_base(tmp_path / "none")
+
+
+def test_a_canary_is_beside_what_is_served_until_it_is_stopped_or_promoted(
+    lora: Path, tmp_path: Path
+) -> None:
+    registry = Registry(tmp_path / "home")
+    source = with_scores(lora, tmp_path / "a", BETTER)
+    other = with_scores(lora, tmp_path / "b", BETTER)
+    served = registry.promote(source)
+    name = registry.promote(other, 0.1)
+    canary = registry.canary()
+    assert canary is not None
+    assert (canary.name, canary.share) == (name, 0.1)
+    assert registry.current() == registry.folder / served
+    assert registry.rollback() == served
+    assert registry.canary() is None
+    registry.promote(other, 0.1)
+    assert registry.promote(other) == name
+    assert registry.canary() is None
+    assert registry.current() == registry.folder / name
+    assert registry.rollback() == served
+
+
+def test_an_adapter_that_forgets_is_not_promoted(lora: Path, tmp_path: Path) -> None:
+    source = with_scores(lora, tmp_path / "a", BETTER)
+    manifest = validate_adapter(source)
+    assert manifest.scores is not None
+    kept = replace(manifest.scores, forgetting={"chat": 0.02, "orders": -0.1})
+    replace(manifest, scores=kept).write(source)
+    assert Registry(tmp_path / "home").promote(source)
+    lost = replace(manifest.scores, forgetting={"chat": 0.021})
+    replace(manifest, scores=lost).write(source)
+    with pytest.raises(GateError, match=r"forgets chat: perplexity \+2\.1%"):
+        Registry(tmp_path / "home").promote(source)
 
 
 def test_an_adapter_that_was_never_evaluated_is_not_promoted(lora: Path, tmp_path: Path) -> None:

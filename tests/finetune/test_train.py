@@ -5,25 +5,38 @@ from __future__ import annotations
 import json
 import math
 import shutil
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from finetune import loop
+from assistant.grounding import GroundingCheck
+from assistant.lm import LanguageModel, load_language_model
+from assistant.settings import ModelSettings
+from assistant.token_engines import Request
+from assistant.transformers_engine import TransformersEngine
+from finetune import loop, search
 from finetune.base import pretrain
 from finetune.errors import AdapterError, BaseModelError, DataError, RecipeError
-from finetune.evaluate import evaluate
-from finetune.examples import supported_by_words
+from finetune.evaluate import _model, evaluate, validation_loss
+from finetune.examples import encode, examples_of, supported_by_words
 from finetune.export import exported
 from finetune.loop import checkpoints_of
-from finetune.models import load_base
-from finetune.registry import INT8_ENGINE, NF4_ENGINE, Registry, base_digest, validate_adapter
-from finetune.settings import BaseRecipe
-from finetune.train import train_adapter
-from tests.finetune.toys import ADALORA, adapter_recipe
+from finetune.manifest import INT8_ENGINE, NF4_ENGINE, base_digest, validate_adapter
+from finetune.models import load_base, load_tokenizer
+from finetune.prepare import prepare
+from finetune.registry import Registry
+from finetune.rows import load_rows
+from finetune.scored import before_end
+from finetune.search import best_recipe
+from finetune.settings import AdapterRecipe, BaseRecipe, WholeModelRecipe, load_recipe
+from finetune.train import train_adapter, train_whole
+from knowledge.language import Detector
+from tests.finetune.toys import ADALORA, adapter_recipe, shop_history, write_lines
 
 TOKENS = torch.arange(10, 60)[None]
 
@@ -100,15 +113,19 @@ def test_adalora_prunes_to_its_target(adalora: Path) -> None:
     assert len(set(left)) > 1  # by importance, not evenly
 
 
-@pytest.mark.parametrize("changes", [{}, ADALORA], ids=["lora", "adalora"])
+@pytest.mark.parametrize(
+    "changes",
+    [{}, ADALORA, {"method": "dora"}, {"method": "prefix"}],
+    ids=["lora", "adalora", "dora", "prefix"],
+)
 def test_a_resumed_run_ends_with_identical_weights(
     changes: dict[str, Any], data: Path, base: Path, tmp_path: Path
 ) -> None:
-    recipe = adapter_recipe(**changes, max_steps=10)
+    recipe = adapter_recipe(**changes, max_steps=18)  # into the second epoch
     whole = train_adapter(data, tmp_path / "whole", base, recipe)
-    cut_off(lambda: train_adapter(data, tmp_path / "cut", base, recipe), step=6)
+    cut_off(lambda: train_adapter(data, tmp_path / "cut", base, recipe), step=17)
     checkpoints = checkpoints_of(tmp_path / "cut")
-    torn = checkpoints / "checkpoint-5"  # one that was being written when the process died
+    torn = checkpoints / "checkpoint-17"  # one that was being written when the process died
     torn.mkdir()
     resumed = train_adapter(data, tmp_path / "cut", base, recipe, resume=True)
     assert resumed.adapter_sha256 == whole.adapter_sha256
@@ -187,6 +204,58 @@ def test_evaluating_the_base_alone_gives_the_scores_in_the_card(
     assert 0 <= alone.rouge_l <= 1
 
 
+def test_scores_come_with_intervals_by_group_and_with_what_was_forgotten(
+    base: Path, data: Path, lora: Path, tmp_path: Path
+) -> None:
+    source = tmp_path / "lora"
+    shutil.copytree(lora, source)
+    talk = [
+        {"id": f"t{i}", "split": "test", "turns": [
+            {"role": "customer", "text": f"Tell me story {i}."},
+            {"role": "agent", "text": f"Once upon a time there were {i} bears."}]}
+        for i in range(3)
+    ]  # fmt: skip
+    prepare([write_lines(tmp_path / "talk.jsonl", talk)], tmp_path / "talk", Detector())
+    scores = evaluate(
+        data, base, source, supported_by_words, tmp_path, limit=6, max_new_tokens=8,
+        others=[tmp_path / "talk"],
+    )  # fmt: skip
+    low, high = scores.intervals["perplexity"]
+    assert low <= scores.perplexity <= high
+    assert {"language:en", "intent:returns"} <= set(scores.groups)
+    assert sum(g["n"] for name, g in scores.groups.items() if name.startswith("intent")) == 6
+    assert scores.same_language == 1.0
+    card = validate_adapter(source).scores
+    assert card is not None
+    assert card.forgetting["talk"] != 0
+
+
+@pytest.mark.parametrize("engine", [NF4_ENGINE, INT8_ENGINE])
+def test_what_is_served_says_what_was_evaluated(
+    engine: str, base: Path, data: Path, lora: Path, tmp_path: Path
+) -> None:
+    source = tmp_path / "lora"
+    shutil.copytree(lora, source)
+    manifest = validate_adapter(source)
+    replace(manifest, engine=engine).write(source)
+    tokenizer = load_tokenizer(base)
+    examples = list(examples_of(load_rows(data, "test")))[:4]
+    rows = [encode(e, tokenizer, manifest.template, 200) for e in examples]
+    model = _model(engine, base, source, tmp_path, tokenizer, manifest.template, 12)
+    settings = ModelSettings(base=str(base), max_new_tokens=12, prompt_tokens=188)
+    served = load_language_model(settings, source, tmp_path, 1, GroundingCheck())
+    assert isinstance(served, LanguageModel)
+    assert served.engine.name == engine
+    for row, reply in zip(rows, model.replies(rows), strict=True):
+        request = Request(
+            row.ids[: row.prompt_tokens], served.engine.vocabulary.ends(served.template), 12,
+            time.monotonic() + 60,
+        )  # fmt: skip
+        served.engine.submit(request)
+        text = served.engine.vocabulary.tokenizer.decode(list(request.tokens()))
+        assert before_end(text, served.template) == reply
+
+
 @pytest.mark.parametrize("method", ["lora", "adalora"])
 def test_the_export_for_a_cpu_is_measured_itself(
     method: str, request: pytest.FixtureRequest, base: Path, data: Path, tmp_path: Path
@@ -204,6 +273,99 @@ def test_the_export_for_a_cpu_is_measured_itself(
     assert scores.perplexity < manifest.scores.base.perplexity
     assert math.isclose(scores.perplexity, reference.perplexity, rel_tol=0.1)
     assert len(list((tmp_path / "engines").iterdir())) == 2  # the base's, and the adapter's
+
+
+@pytest.mark.parametrize("method", ["dora", "prefix"])
+def test_other_methods_train_are_measured_and_served(
+    method: str, base: Path, data: Path, tmp_path: Path
+) -> None:
+    recipe = adapter_recipe(method=method, max_steps=30, learning_rate=2e-2, virtual_tokens=4)
+    manifest = train_adapter(data, tmp_path / "adapter", base, recipe)
+    assert manifest.training["last_loss"] < manifest.training["first_loss"]
+    asked = (data, base, tmp_path / "adapter", supported_by_words, tmp_path / "engines")
+    scores = evaluate(*asked, limit=4, max_new_tokens=8)
+    card = validate_adapter(tmp_path / "adapter", base).scores
+    assert card is not None
+    assert scores.perplexity < 1.05 * card.base.perplexity != scores.perplexity
+    engine = TransformersEngine(base, tmp_path / "adapter")
+    ids = TOKENS[0].tolist()
+    replies = []
+    for _ in range(2):  # the second one could lean on what the first left
+        request = Request(ids, frozenset(), 5, time.monotonic() + 60)
+        engine.submit(request)
+        replies.append(list(request.tokens()))
+    assert replies[0] == replies[1]
+    assert len(replies[0]) == 5
+    if method == "prefix":
+        with pytest.raises(BaseModelError, match="cannot be merged"):
+            evaluate(*asked, INT8_ENGINE, limit=4)
+    else:
+        merged = evaluate(*asked, INT8_ENGINE, limit=4, max_new_tokens=8)
+        assert math.isclose(merged.perplexity, scores.perplexity, rel_tol=0.1)
+
+
+def test_earlier_dialogues_are_replayed_and_counted(base: Path, data: Path, tmp_path: Path) -> None:
+    rows = [row | {"id": f"new-{row['id']}", "split": "train"} for row in shop_history()[:7]]
+    prepare([write_lines(tmp_path / "new.jsonl", rows)], tmp_path / "new", Detector())
+    recipe = adapter_recipe(max_steps=2, replay_share=0.3)
+    alone = train_adapter(tmp_path / "new", tmp_path / "alone", base, recipe)
+    manifest = train_adapter(tmp_path / "new", tmp_path / "a", base, recipe, replay=data)
+    assert (manifest.training["examples"], manifest.training["replayed"]) == (10, 3)
+    assert alone.training["replayed"] == 0
+    assert manifest.adapter_sha256 != alone.adapter_sha256
+
+
+def test_a_whole_model_can_be_trained_to_compare_with(
+    base: Path, data: Path, tmp_path: Path
+) -> None:
+    recipe = WholeModelRecipe(max_steps=12, batch_size=4, max_tokens=96, learning_rate=5e-3)
+    report = train_whole(data, tmp_path / "whole", base, recipe)
+    assert report.training.last_loss < report.training.first_loss
+    assert report.base_sha256 == base_digest(tmp_path / "whole") != base_digest(base)
+
+
+def test_a_search_keeps_its_trials_and_takes_the_best(
+    base: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = adapter_recipe(max_steps=3)
+    losses = iter([3.0, 1.0, 2.0])
+    tried: list[AdapterRecipe] = []
+
+    def training(data: Path, out: Path, base: Path, recipe: AdapterRecipe) -> None:
+        tried.append(recipe)
+        train_adapter(data, out, base, recipe)
+
+    monkeypatch.setattr(search, "train_adapter", training)
+    monkeypatch.setattr(search, "validation_loss", lambda *_: next(losses))
+    best_recipe(data, tmp_path / "adapter", base, recipe, 2)
+    best = best_recipe(data, tmp_path / "adapter", base, recipe, 3)
+    assert len(tried) == 3
+    assert best.model_copy(update={"max_steps": 3}) == tried[1]
+    written = load_recipe(tmp_path / "adapter.training" / "search.yaml", AdapterRecipe)
+    assert written.learning_rate == tried[1].learning_rate
+
+
+def test_the_loss_of_the_replies_kept_back_is_that_of_the_validation_split(
+    base: Path, lora: Path, data: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(DataError, match="no validation dialogue"):
+        validation_loss(data, base, lora)
+    rows = [{**row, "split": "validation"} for row in shop_history()[:3]]
+    source = write_lines(tmp_path / "kept.jsonl", rows)
+    prepare([source], tmp_path / "kept", Detector())
+    assert 0 < validation_loss(tmp_path / "kept", base, lora) < 5
+
+
+def test_batches_hold_examples_of_like_length_and_each_epoch_other_ones() -> None:
+    lengths = [10 * (n % 7) + n % 3 for n in range(101)]
+    sampler = loop._LikeLengths(lengths, 4, 1)
+    first, again = list(sampler), list(sampler)
+    assert first == again
+    assert sorted(first) == list(range(101))
+    batches = [[lengths[n] for n in first[i : i + 4]] for i in range(0, 100, 4)]
+    assert sum(max(b) - min(b) for b in batches) / len(batches) < 8
+    sampler.set_epoch(1)
+    assert list(sampler) != first
 
 
 def test_a_model_that_cannot_be_exported_is_an_error(base: Path, tmp_path: Path) -> None:
