@@ -1,6 +1,6 @@
 """Routers trained on public sets and measured on rows that they were not trained on.
 
-    python -m benchmarks.intents [--slips .3] [--work FOLDER] [SET ...]
+    python -m benchmarks.intents [--slips .3] [--synonyms 0] [--adversarial 0] [SET ...]
 
 Each set is trained by `python -m finetune intents` as it stands and measured by `evaluate-intents`:
 as it is, and with slips of typing in a sixth of the words. HINT3's bots, whose shared part is small
@@ -28,6 +28,8 @@ from finetune.intent_report import evaluate_intents
 from finetune.intent_training import Recipe
 from finetune.intents import train_intents
 from finetune.slips import with_slips
+from finetune.synonyms import Synonyms
+from knowledge.encoder import load_encoder
 from knowledge.intent_classifier import IntentClassifier
 
 SETS = (
@@ -82,8 +84,12 @@ def with_slips_in(rows: Utterances) -> Utterances:
 def measure(part: Part, folder: Path, recipe: Recipe) -> dict[str, Any]:
     """Train and evaluate one part."""
     learnt, measured = part
-    train_intents(folder, learnt, outliers(), recipe)
     settings = load_settings()
+    synonyms = None
+    if recipe.replacing:
+        encoder = load_encoder(None, settings.engines, settings.knowledge.threads)
+        synonyms = Synonyms.for_texts(encoder, learnt.texts)
+    train_intents(folder, learnt, outliers(), recipe, synonyms=synonyms)
     classifier = IntentClassifier(folder, settings.engines, settings.knowledge.threads)
     scores = evaluate_intents(classifier, measured).scores
     slipped = evaluate_intents(classifier, with_slips_in(measured)).scores
@@ -97,12 +103,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("sets", nargs="*", metavar="SET", help=f"default: {' '.join(SETS)}")
     parser.add_argument("--slips", type=float, default=Recipe.slipping)
+    parser.add_argument("--synonyms", type=float, default=Recipe.replacing)
     parser.add_argument("--adversarial", type=float, default=Recipe.adversarial)
     parser.add_argument("--epochs", type=int, default=Recipe.epochs)
     parser.add_argument("--work", type=Path, help="folder that keeps the classifiers")
     arguments = parser.parse_args()
     recipe = Recipe(
-        epochs=arguments.epochs, slipping=arguments.slips, adversarial=arguments.adversarial
+        epochs=arguments.epochs,
+        slipping=arguments.slips,
+        replacing=arguments.synonyms,
+        adversarial=arguments.adversarial,
     )
     data = data_folder()
     with tempfile.TemporaryDirectory() as temporary:

@@ -52,6 +52,7 @@ _C = 0.3
 _AGAINST = frozenset({"unknown", "numbers"})  # words and numbers that the passages lack
 _EITHER_WAY = frozenset({"cjk", "cjk_cosine"})
 # Model that weighs what was read -> threshold -> shares.
+Loss = Callable[[NDArray[np.float64]], tuple[float, NDArray[np.float64]]]
 Outcomes = dict[str, dict[str, dict[str, float]]]
 _THRESHOLDS = (0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7)
 
@@ -154,6 +155,11 @@ def fit(rows: Sequence[JudgedRow], kind: str) -> tuple[float, ...]:
     who use them.
     """
     inputs, scale = _scaled(rows, kind)
+    return _minimised(_log_loss(inputs, rows), scale)
+
+
+def _log_loss(inputs: NDArray[np.float64], rows: Sequence[JudgedRow]) -> Loss:
+    """The logistic loss with its slope, and an L2 penalty of all weights but the bias."""
     signs = np.where([r.right for r in rows], 1.0, -1.0)
 
     def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
@@ -163,7 +169,26 @@ def fit(rows: Sequence[JudgedRow], kind: str) -> tuple[float, ...]:
         value = np.logaddexp(0, -margins).sum() + penalty @ weights / 2
         return float(value), inputs.T @ slopes + penalty
 
-    return _minimised(loss, scale)
+    return loss
+
+
+def fit_foreign(rows: Sequence[JudgedRow], foreign: Sequence[JudgedRow]) -> tuple[float, ...]:
+    """Logistic weights over FEATURES for what was read in languages that the reader learnt little
+    of: those of all rows together, but for the bias and the reader's weight, which `foreign` rows
+    have in part for themselves. Fitted on the few shops in such languages alone, the weights let a
+    quarter of the unanswerable questions of another shop through."""
+    every = [*rows, *foreign]
+    inputs, scale = _scaled(every, "read")
+    apart = np.array([0.0] * len(rows) + [1.0] * len(foreign))
+    reader = FEATURES.index("reader")
+    added = np.column_stack([apart, apart * [r.features[reader] for r in every]])
+    spread = added.std(0)
+    inputs, scale = np.column_stack([inputs, added / spread]), np.concatenate([scale, spread])
+    *weights, bias, of_reader = _minimised(_log_loss(inputs, every), scale, free=2)
+    weights[0] += bias
+    weights[reader] += of_reader
+    weights[FEATURES.index("cjk")] = 0.0
+    return tuple(weights)
 
 
 def fit_order(rows: Sequence[JudgedRow], kind: str) -> tuple[float, ...]:
@@ -206,15 +231,14 @@ def _scaled(
     return np.column_stack([np.ones(len(rows)), values / scale]), scale
 
 
-def _minimised(
-    loss: Callable[[NDArray[np.float64]], tuple[float, NDArray[np.float64]]],
-    scale: NDArray[np.float64],
-) -> tuple[float, ...]:
-    """The weights of least loss over FEATURES as they are, each with the sign that it may have."""
+def _minimised(loss: Loss, scale: NDArray[np.float64], free: int = 0) -> tuple[float, ...]:
+    """The weights of least loss over FEATURES as they are, each with the sign that it may have, and
+    over so many more that may have either."""
     bounds = [(None, None)] + [
         (None if n in _AGAINST | _EITHER_WAY else 0.0, 0.0 if n in _AGAINST else None)
         for n in FEATURES[1:]
     ]
+    bounds += free * [(None, None)]
     found = minimize(loss, np.zeros(len(bounds)), jac=True, method="L-BFGS-B", bounds=bounds)
     bias, *weights = found.x
     return float(bias), *(float(w / s) for w, s in zip(weights, scale, strict=True))
@@ -242,21 +266,20 @@ def calibrate(
         others = [row for shop in public for row in cheap_rows(shop, encoder, settings)]
         prior = fit_order([*cheap, *others], "prior")
         weights = {"prior": prior, "lexical": fit(cheap, "lexical")}
-    outcome: Outcomes = {}
-    for kind, shops in by_kind(unseen).items():
-        rows = [
-            row
-            for shop in shops
-            for row in read_rows(shop, encoder, reader, weights["prior"], settings)
-        ]
-        weights[kind] = fit(rows, kind)
-        outcome[kind] = outcomes(rows, weights[kind])
+    prior = weights["prior"]
+    read = {
+        kind: [r for shop in shops for r in read_rows(shop, encoder, reader, prior, settings)]
+        for kind, shops in by_kind(unseen).items()
+    }
+    weights["read"] = fit(read["read"], "read")
+    if "foreign" in read:
+        weights["foreign"] = fit_foreign(read["read"], read["foreign"])
     fitted = {
         kind: dict(zip(FEATURES, (round(w, 5) for w in row), strict=True))
         for kind, row in weights.items()
     }
     (folder / CALIBRATION).write_text(json.dumps(fitted, indent=1))
-    return outcome
+    return {kind: outcomes(rows, weights[kind]) for kind, rows in read.items()}
 
 
 def evaluate_reranker(

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import PartialState
 from safetensors.torch import load_file, save_file
 from transformers import (
     PrinterCallback,
@@ -177,7 +178,8 @@ def run(
         optimizers=(_optimizer(model, recipe), None),
     )
     trainer.remove_callback(PrinterCallback)
-    newest = _newest(checkpoints) if resume else None
+    with PartialState().main_process_first():
+        newest = _newest(checkpoints) if resume else None
     if newest:
         log.info("going on from %s", newest)
     trainer.train(resume_from_checkpoint=str(newest) if newest else None)
@@ -266,7 +268,9 @@ def begin(out: Path, fingerprint: dict[str, Any], recipe: Recipe, resume: bool) 
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
     set_seed(recipe.seed)
-    open_run(checkpoints_of(out), fingerprint, resume)
+    # Of several processes (`accelerate launch`) the first opens it, and the others find it open.
+    with PartialState().main_process_first():
+        open_run(checkpoints_of(out), fingerprint, resume or not PartialState().is_main_process)
 
 
 def _newest(checkpoints: Path) -> Path | None:

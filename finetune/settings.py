@@ -37,9 +37,10 @@ class Recipe(BaseModel):
     wandb_project: str = Field("", description="Weights & Biases project to log to; empty: none.")
     threads: int | None = Field(None, ge=1, description="CPU threads; empty: torch's choice.")
 
-    def total_steps(self, sequences: int) -> int:
-        """Optimizer steps of a run over so many sequences, counted as the Trainer counts them."""
-        batches = math.ceil(sequences / self.batch_size)
+    def total_steps(self, sequences: int, processes: int = 1) -> int:
+        """Optimizer steps of a run over so many sequences, counted as the Trainer counts them;
+        each of several processes takes batches of its own."""
+        batches = math.ceil(math.ceil(sequences / self.batch_size) / processes)
         by_epochs = self.epochs * max(1, math.ceil(batches / self.gradient_accumulation))
         return self.max_steps or by_epochs
 

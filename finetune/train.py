@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from accelerate import PartialState
 from peft import (
     AdaLoraConfig,
     LoraConfig,
@@ -68,7 +69,7 @@ def train_adapter(
         raise DataError(f"{data} has no training dialogue in which an agent replies")
     earlier = _replayed(replay, recipe, len(examples)) if replay else []
     examples += earlier
-    total_steps = recipe.total_steps(len(examples))
+    total_steps = recipe.total_steps(len(examples), PartialState().num_processes)
     config = _peft_config(recipe, total_steps)
     values, data_sha256 = recipe.model_dump(mode="json"), data_digest(data)
     base_sha256 = base_digest(folder)
@@ -88,24 +89,25 @@ def train_adapter(
     log.info("%d examples, %d steps, %d parameters", len(encoded), total_steps, trained)
     collator = partial(collate, pad_id=tokenizer.pad_token_id)
     outcome = run(model, encoded, collator, recipe, total_steps, out, resume)
-    unfinished = _save(model, out)
-    manifest = AdapterManifest(
-        base=str(base),
-        base_sha256=base_sha256,
-        method=recipe.method,
-        data_sha256=data_sha256,
-        adapter_sha256=adapter_digest(unfinished),
-        recipe=values,
-        template=template,
-        training=asdict(outcome)
-        | {"examples": len(encoded), "replayed": len(earlier), "parameters": trained},
-        created=datetime.now(UTC).isoformat(timespec="milliseconds"),
-    )
-    manifest.write(unfinished)
-    validate_adapter(unfinished, folder)
-    unfinished.replace(out)
-    shutil.rmtree(checkpoints_of(out))
-    return manifest
+    if PartialState().is_main_process:
+        unfinished = _save(model, out)
+        AdapterManifest(
+            base=str(base),
+            base_sha256=base_sha256,
+            method=recipe.method,
+            data_sha256=data_sha256,
+            adapter_sha256=adapter_digest(unfinished),
+            recipe=values,
+            template=template,
+            training=asdict(outcome)
+            | {"examples": len(encoded), "replayed": len(earlier), "parameters": trained},
+            created=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        ).write(unfinished)
+        validate_adapter(unfinished, folder)
+        unfinished.replace(out)
+        shutil.rmtree(checkpoints_of(out))
+    PartialState().wait_for_everyone()
+    return validate_adapter(out, folder)
 
 
 def _replayed(folder: Path, recipe: AdapterRecipe, new: int) -> list[Example]:

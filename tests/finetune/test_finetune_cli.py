@@ -69,7 +69,7 @@ def test_an_adapter_goes_from_training_to_promotion_and_back(
 ) -> None:
     recipe = tmp_path / "lora.yaml"
     recipe.write_text("max_steps: 40\nbatch_size: 4\nmax_tokens: 96\nthreads: 1\nrank: 4\n"
-                      "learning_rate: 0.01\n")  # fmt: skip
+                      "learning_rate: 0.005\n")  # fmt: skip
     home, out = tmp_path / "home", tmp_path / "mine"
     trained = call(
         "train", "--data", data, "--out", out, "--base", base, "--recipe", recipe, "--json"
@@ -79,15 +79,23 @@ def test_an_adapter_goes_from_training_to_promotion_and_back(
     assert refused.exit_code == 1
     assert "evaluate" in refused.stderr
     scored = call(
-        "evaluate", "--data", data, "--base", base, "--adapter", out, "--limit", 2, "--json"
+        "evaluate", "--data", data, "--base", base, "--adapter", out, "--limit", 8, "--json"
     )
-    assert set(json.loads(scored.stdout)) == {"perplexity", "rouge_l", "supported", "n"}
-    name = json.loads(call("promote", out, "--home", home, "--json").stdout)["current"]
+    assert scored.exit_code == 0, scored.stderr
+    assert set(json.loads(scored.stdout)) >= {"perplexity", "rouge_l", "supported", "n", "groups"}
+    promoted = call("promote", out, "--home", home, "--json")
+    assert promoted.exit_code == 0, promoted.stderr
+    name = json.loads(promoted.stdout)["current"]
     listed = json.loads(call("adapters", "--home", home, "--json").stdout)
     assert listed["current"] == name
-    assert listed["adapters"][0]["scores"]["n"] == 2
+    assert listed["adapters"][0]["scores"]["n"] == 8
     back = call("rollback", "--home", home, "--json")
     assert json.loads(back.stdout) == {"current": None}
+    canary = call("promote", out, "--home", home, "--canary", 0.2, "--json")
+    assert json.loads(canary.stdout) == {"canary": name}
+    listed = json.loads(call("adapters", "--home", home, "--json").stdout)
+    assert (listed["current"], listed["canary"]["share"]) == (None, 0.2)
+    assert json.loads(call("rollback", "--home", home, "--json").stdout) == {"current": None}
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from finetune.calibrate import JudgedRow, fit, fit_order, outcomes
+from finetune.calibrate import JudgedRow, fit, fit_foreign, fit_order, outcomes
 from finetune.lora import save_headed
 from finetune.pair_training import PairRecipe, network, pair_tokenizer
 from finetune.reranker import inputs_of, relevance_of, train_reader, withheld_score
@@ -176,3 +176,23 @@ def test_the_order_is_fitted_to_put_the_right_candidate_of_a_question_first() ->
     assert sum(firsts) > 50
     assert 20 < sum(s >= 0 for s, row in zip(scores, rows, strict=True) if row.right) < 40
     assert fit(rows, "prior")[FEATURES.index("reader")] == 0
+
+
+def test_what_is_read_in_other_languages_is_trusted_as_far_as_it_is_right_there() -> None:
+    rng = random.Random(5)
+
+    def rows(name: str, count: int, reliable: float) -> list[JudgedRow]:
+        made = []
+        for number in range(count):
+            right = rng.random() < 0.4
+            told = right if rng.random() < reliable else not right
+            values = dict.fromkeys(FEATURES, 0.0) | {"bias": 1.0, "reader": 2.0 * told - 1}
+            values |= {"cosine_lead": rng.random() + 0.3 * right}
+            made.append(JudgedRow(f"{name}{number}", True, tuple(values.values()), right))
+        return made
+
+    own, foreign = rows("a", 600, 0.95), rows("b", 200, 0.6)
+    read = dict(zip(FEATURES, fit(own, "read"), strict=True))
+    apart = dict(zip(FEATURES, fit_foreign(own, foreign), strict=True))
+    assert 0 < apart["reader"] < read["reader"] / 2
+    assert apart["cosine_lead"] > 0

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -313,6 +315,23 @@ def test_earlier_dialogues_are_replayed_and_counted(base: Path, data: Path, tmp_
     assert (manifest.training["examples"], manifest.training["replayed"]) == (10, 3)
     assert alone.training["replayed"] == 0
     assert manifest.adapter_sha256 != alone.adapter_sha256
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_adapter(base: Path, data: Path, tmp_path: Path) -> None:
+    recipe = {"method": "lora", "epochs": 1, "batch_size": 4, "max_tokens": 96, "rank": 4,
+              "learning_rate": 5e-3, "threads": 1}  # fmt: skip
+    (tmp_path / "recipe.yaml").write_text(json.dumps(recipe))
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2"]
+    launch += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
+    command = ["-m", "finetune", "train", "--data", str(data), "--base", str(base)]
+    command += ["--recipe", str(tmp_path / "recipe.yaml"), "--out", str(tmp_path / "adapter")]
+    done = subprocess.run([*launch, *command], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    manifest = validate_adapter(tmp_path / "adapter", base)
+    assert manifest.training["examples"] == 50
+    assert manifest.training["steps"] == 7  # 13 batches between two
+    assert not checkpoints_of(tmp_path / "adapter").exists()
 
 
 def test_a_whole_model_can_be_trained_to_compare_with(

@@ -111,7 +111,7 @@ def test_kinds_kept_for_measuring_are_never_learnt(shelves: Shelves, tmp_path: P
         "id": "boots",
         "supported": ["Unworn boots can be sent back for 21 days."],
         "contradicted": [["Send them to York.", "place"], ["You have 12 days.", "number"]],
-        "unstated": [["We will call you.", "promise"]],
+        "unstated": [["They will call you.", "actor"]],
     }
     path = tmp_path / "toy.jsonl"
     path.write_text(json.dumps(row))

@@ -97,6 +97,19 @@ def test_the_candidate_that_the_reader_believes_comes_first() -> None:
     assert ranked[0].quote == "Text 2."
 
 
+def test_what_is_read_in_a_language_learnt_little_has_weights_of_its_own() -> None:
+    found = [replace(c, chunk=replace(c.chunk, language=la)) for c, la in
+             zip(candidates(2), ("en", "de"), strict=True)]  # fmt: skip
+    reader = ScriptedReader({reading_text(c.chunk): -0.5 for c in found})
+    weights = dict(calibration().weights)
+    weights["foreign"] = tuple(w / 2 for w in weights["read"])
+    english, german = CrossEncoderReranker(reader, Calibration(weights), 2).rerank(
+        "q", found, OneScope(2), 1.0
+    )
+    assert english.chunk.language == "en"
+    assert english.relevance > german.relevance > 0.5
+
+
 def test_reading_stops_at_a_sure_answer() -> None:
     found = candidates(6)
     reader = ScriptedReader({reading_text(c.chunk): 6.0 for c in found})
