@@ -37,7 +37,11 @@ def exported(base: Path, adapter: Path | None, engines: Path) -> Path:
         with tempfile.TemporaryDirectory(dir=engines) as work:
             source = _merged(base, adapter, Path(work) / "merged") if adapter else base
             _convert(source, Path(work) / "int8")
-            (Path(work) / "int8").replace(folder)
+            try:
+                (Path(work) / "int8").replace(folder)
+            except OSError:
+                if not folder.is_dir():  # another process was faster
+                    raise
     return folder
 
 

@@ -16,7 +16,9 @@ import yaml
 
 from finetune.errors import DataError, RecipeError
 from finetune.evaluate import validation_loss
+from finetune.examples import examples_of
 from finetune.fit import training_folder
+from finetune.rows import load_rows
 from finetune.settings import AdapterRecipe
 from finetune.train import train_adapter
 
@@ -40,12 +42,15 @@ def best_recipe(
 ) -> AdapterRecipe:
     """The recipe, with what did best in so many trials; written to `search.yaml` beside the logs.
 
-    Raises RecipeError without optuna, and FinetuneError as train_adapter does.
+    Raises RecipeError without optuna, DataError without dialogues for validation, and FinetuneError
+    as train_adapter does.
     """
     try:
         import optuna
     except ImportError as error:
         raise RecipeError("--search needs the package optuna: pip install optuna") from error
+    if not load_rows(data, "validation"):
+        raise DataError(f"{data} keeps no dialogue for validation, which --search compares by")
     folder = training_folder(out)
     folder.mkdir(parents=True, exist_ok=True)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -97,9 +102,6 @@ def _changed(recipe: AdapterRecipe, values: dict[str, object]) -> AdapterRecipe:
 
 
 def _examples(data: Path) -> int:
-    from finetune.examples import examples_of
-    from finetune.rows import load_rows
-
     count = sum(1 for _ in examples_of(load_rows(data, "train")))
     if not count:
         raise DataError(f"{data} has no training dialogue in which an agent replies")

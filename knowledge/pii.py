@@ -97,7 +97,7 @@ _KEY = re.compile(
 _PASSWORD = re.compile(
     r"(?:\b(?:password|passcode|passwort|kennwort|contraseña|clave|cvv|cvc|pin)\b|密码|验证码|口令)"
     r"(?: code)?(?:\s*[:：=]\s*|\s+(?:is|was|lautet|ist|es)\s+|\s*(?:是|为)\s*)"
-    r"(?P<secret>(?=\S*[\d!@#$%^&*_])[^\s,，。;；]{3,64}?)(?=[.,;!?]?(?:\s|$)|[，。；！？])",
+    r"(?P<secret>(?=[^\s,，。;；]*[\d!@#$%^&*_])[^\s,，。;；]{3,64}?)(?=[.,;!?]?(?:\s|$)|[，。；！？])",
     re.IGNORECASE,
 )
 _PLACEHOLDER = re.compile(r"\[(?:ADDRESS|EMAIL|IBAN|CARD|ORDER|PHONE|SECRET)_\d+\]")

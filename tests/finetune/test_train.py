@@ -347,6 +347,9 @@ def test_a_search_keeps_its_trials_and_takes_the_best(
     base: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe = adapter_recipe(max_steps=3)
+    with pytest.raises(DataError, match="no dialogue for validation"):
+        best_recipe(data, tmp_path / "adapter", base, recipe, 2)
+    data = kept_for_validation(tmp_path)
     losses = iter([3.0, 1.0, 2.0])
     tried: list[AdapterRecipe] = []
 
@@ -369,10 +372,17 @@ def test_the_loss_of_the_replies_kept_back_is_that_of_the_validation_split(
 ) -> None:
     with pytest.raises(DataError, match="no validation dialogue"):
         validation_loss(data, base, lora)
-    rows = [{**row, "split": "validation"} for row in shop_history()[:3]]
-    source = write_lines(tmp_path / "kept.jsonl", rows)
-    prepare([source], tmp_path / "kept", Detector())
-    assert 0 < validation_loss(tmp_path / "kept", base, lora) < 5
+    assert 0 < validation_loss(kept_for_validation(tmp_path), base, lora) < 5
+
+
+def kept_for_validation(folder: Path) -> Path:
+    """The toy's history with a tenth of it for validation."""
+    rows = [
+        row | {"split": "validation" if n % 10 == 1 else row["split"]}
+        for n, row in enumerate(shop_history())
+    ]
+    prepare([write_lines(folder / "kept.jsonl", rows)], folder / "kept", Detector())
+    return folder / "kept"
 
 
 def test_batches_hold_examples_of_like_length_and_each_epoch_other_ones() -> None:

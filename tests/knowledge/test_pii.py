@@ -65,6 +65,7 @@ def test_dialogues_do_not_share_placeholders() -> None:
         ("My password is not working", "My password is not working"),
         ("Is the pin code needed?", "Is the pin code needed?"),
         ("忘记密码怎么办", "忘记密码怎么办"),
+        ("忘了密码：点“忘了密码”，30 分钟内有效", "忘了密码：点“忘了密码”，30 分钟内有效"),
     ],
 )
 def test_secrets_are_masked_and_talk_about_them_is_not(text: str, masked: str) -> None:
