@@ -40,11 +40,16 @@ class Chart:
         """How many values fall into each of a few equal bins; the last takes what is longer."""
         width = max(1, round(sorted(values)[int(0.95 * (len(values) - 1))] / (_BINS - 1)) or 1)
         counts = Counter(min(v // width, _BINS - 1) for v in values)
-        names = {
-            n: f"{n * width} and more" if n == _BINS - 1 else f"{n * width}–{(n + 1) * width - 1}"
-            for n in range(max(counts) + 1)
-        }
-        return cls(title, _bars([(name, counts[n]) for n, name in names.items()]))
+        last = _BINS - 1
+
+        def name(n: int) -> str:
+            first = n * width
+            if n == last:
+                return f"{first} and more"
+            return f"{first}–{first + width - 1}" if width > 1 else str(first)
+
+        names = {n: name(n) for n in range(max(counts) + 1)}
+        return cls(title, _bars([(label, counts[n]) for n, label in names.items()]))
 
 
 def _bars(counts: Iterable[tuple[str, int]]) -> tuple[tuple[str, int, float], ...]:
