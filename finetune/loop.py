@@ -178,13 +178,18 @@ def run(
         optimizers=(_optimizer(model, recipe), None),
     )
     trainer.remove_callback(PrinterCallback)
-    with PartialState().main_process_first():
+    with processes().main_process_first():
         newest = _newest(checkpoints) if resume else None
     if newest:
         log.info("going on from %s", newest)
     trainer.train(resume_from_checkpoint=str(newest) if newest else None)
     losses = [float(e["loss"]) for e in trainer.state.log_history if "loss" in e] or [float("nan")]
     return Outcome(trainer.state.global_step, losses[0], losses[-1])
+
+
+def processes() -> PartialState:
+    """The processes that train together: one, or those of `torchrun` or `accelerate launch`."""
+    return PartialState(cpu=not torch.cuda.is_available())
 
 
 def checkpoints_of(out: Path) -> Path:
@@ -269,8 +274,8 @@ def begin(out: Path, fingerprint: dict[str, Any], recipe: Recipe, resume: bool) 
         torch.set_num_threads(recipe.threads)
     set_seed(recipe.seed)
     # Of several processes (`accelerate launch`) the first opens it, and the others find it open.
-    with PartialState().main_process_first():
-        open_run(checkpoints_of(out), fingerprint, resume or not PartialState().is_main_process)
+    with processes().main_process_first():
+        open_run(checkpoints_of(out), fingerprint, resume or not processes().is_main_process)
 
 
 def _newest(checkpoints: Path) -> Path | None:

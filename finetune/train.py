@@ -12,7 +12,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from accelerate import PartialState
 from peft import (
     AdaLoraConfig,
     LoraConfig,
@@ -25,7 +24,7 @@ from peft import (
 from finetune.errors import AdapterError, DataError
 from finetune.examples import Example, collate, encode, examples_of
 from finetune.instruct import InstructReport, instruct
-from finetune.loop import begin, checkpoints_of, run
+from finetune.loop import begin, checkpoints_of, processes, run
 from finetune.manifest import (
     CONFIG,
     CONFIG_KEYS,
@@ -69,7 +68,7 @@ def train_adapter(
         raise DataError(f"{data} has no training dialogue in which an agent replies")
     earlier = _replayed(replay, recipe, len(examples)) if replay else []
     examples += earlier
-    total_steps = recipe.total_steps(len(examples), PartialState().num_processes)
+    total_steps = recipe.total_steps(len(examples), processes().num_processes)
     config = _peft_config(recipe, total_steps)
     values, data_sha256 = recipe.model_dump(mode="json"), data_digest(data)
     base_sha256 = base_digest(folder)
@@ -89,7 +88,7 @@ def train_adapter(
     log.info("%d examples, %d steps, %d parameters", len(encoded), total_steps, trained)
     collator = partial(collate, pad_id=tokenizer.pad_token_id)
     outcome = run(model, encoded, collator, recipe, total_steps, out, resume)
-    if PartialState().is_main_process:
+    if processes().is_main_process:
         unfinished = _save(model, out)
         AdapterManifest(
             base=str(base),
@@ -106,7 +105,7 @@ def train_adapter(
         validate_adapter(unfinished, folder)
         unfinished.replace(out)
         shutil.rmtree(checkpoints_of(out))
-    PartialState().wait_for_everyone()
+    processes().wait_for_everyone()
     return validate_adapter(out, folder)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import shutil
 import subprocess
 import sys
@@ -322,11 +323,13 @@ def test_two_processes_train_one_adapter(base: Path, data: Path, tmp_path: Path)
     recipe = {"method": "lora", "epochs": 1, "batch_size": 4, "max_tokens": 96, "rank": 4,
               "learning_rate": 5e-3, "threads": 1}  # fmt: skip
     (tmp_path / "recipe.yaml").write_text(json.dumps(recipe))
-    launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2"]
-    launch += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     command = ["-m", "finetune", "train", "--data", str(data), "--base", str(base)]
     command += ["--recipe", str(tmp_path / "recipe.yaml"), "--out", str(tmp_path / "adapter")]
-    done = subprocess.run([*launch, *command], capture_output=True, text=True, check=False)
+    environment = os.environ | {"ACCELERATE_USE_CPU": "true"}
+    done = subprocess.run(
+        [*launch, *command], capture_output=True, text=True, check=False, env=environment
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     manifest = validate_adapter(tmp_path / "adapter", base)
     assert manifest.training["examples"] == 50
