@@ -89,12 +89,13 @@ def seen_since(conversations: Conversations, since: float) -> list[Seen]:
     for rating in conversations.ratings():
         bad = not rating["helpful"]
         verdicts[rating["conversation_id"]] = verdicts.get(rating["conversation_id"], False) or bad
-    threads = reversed(list(conversations.threads(since)))
-    return [
-        _seen(name, messages, verdicts.get(name))
-        for name, messages in threads
+    began = [
+        (messages[0].id, _seen(name, messages, verdicts.get(name)))
+        for name, messages in conversations.threads(since)
         if messages and messages[0].created >= since
     ]
+    # Always in the same order: the test forgets what a look before it saw.
+    return [seen for _, seen in sorted(began, key=lambda pair: pair[0])]
 
 
 def _seen(name: str, messages: Iterable[StoredMessage], thumb_down: bool | None) -> Seen:

@@ -13,7 +13,7 @@ import ctranslate2
 
 from assistant.token_engines import Request, TokenEngine, common
 from assistant.vocabulary import Vocabulary
-from finetune.export import exported
+from finetune.registry import exported
 
 _LIKE = 16  # tokens by which prompts of a batch may differ: what is longer is read one by one
 _WORTH = 64  # tokens that prompts must share to be kept

@@ -51,8 +51,8 @@ from knowledge.versions import Versions
 _C = 0.3
 _AGAINST = frozenset({"unknown", "numbers"})  # words and numbers that the passages lack
 _EITHER_WAY = frozenset({"cjk", "cjk_cosine"})
-# Model that weighs what was read -> threshold -> shares.
 Loss = Callable[[NDArray[np.float64]], tuple[float, NDArray[np.float64]]]
+# Model that weighs what was read -> threshold -> shares.
 Outcomes = dict[str, dict[str, dict[str, float]]]
 _THRESHOLDS = (0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7)
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from finetune.errors import AdapterError, BaseModelError
+from finetune.export import exported
 from finetune.manifest import (
     INT8_ENGINE,
     MANIFEST,
@@ -38,7 +39,7 @@ from finetune.prompt import Prompt, PromptTemplate, Turn, titled
 
 __all__ = [
     "INT8_ENGINE", "NF4", "NF4_ENGINE", "AdapterManifest", "BaseModelError", "Canary", "Prompt",
-    "PromptTemplate", "Registry", "Turn", "base_digest", "resolve_base", "titled",
+    "PromptTemplate", "Registry", "Turn", "base_digest", "exported", "resolve_base", "titled",
     "validate_adapter", "validate_base",
 ]  # fmt: skip
 
@@ -108,8 +109,10 @@ class Registry:
     def stop_canary(self) -> str | None:
         """Give the canary no more conversations; its name, or None when there is none."""
         canary = self.canary()
+        if canary is None:
+            return None
         self._point(self._promoted())
-        return canary.name if canary else None
+        return canary.name
 
     def rollback(self) -> str | None:
         """Serve the adapter promoted before, or the served one alone where there is a canary; None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -50,9 +51,10 @@ def quality_of(row: Row) -> float:
     passages, of which a passage holds half of the content words."""
     good = []
     replies = (t.text for t in row.turns if t.role == "agent")
+    held_by = cache(lambda passages: {w for p in passages for w in content_words(p)})
     for n, text in enumerate(replies):
         said = content_words(text)
-        held = {w for p in row.passages_for(n) for w in content_words(p)}
+        held = held_by(row.passages_for(n))
         share = sum(w in held for w in said) / len(said) if said else 0.0
         says = len(words(text)) >= _ANSWER_WORDS or any(c.isdigit() for c in text)
         good.append(says and (not held or share >= _ANSWER_SHARE))

@@ -51,6 +51,7 @@ def best_recipe(
         raise RecipeError("--search needs the package optuna: pip install optuna") from error
     if not load_rows(data, "validation"):
         raise DataError(f"{data} keeps no dialogue for validation, which --search compares by")
+    whole = recipe.total_steps(_examples(data))
     folder = training_folder(out)
     folder.mkdir(parents=True, exist_ok=True)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -62,7 +63,7 @@ def best_recipe(
     )
 
     def objective(trial: optuna.Trial) -> float:
-        tried = _proposed(trial, recipe, data)
+        tried = _proposed(trial, recipe, whole)
         with tempfile.TemporaryDirectory(dir=folder) as work:
             train_adapter(data, Path(work) / "adapter", base, tried)
             loss = validation_loss(data, base, Path(work) / "adapter")
@@ -78,15 +79,14 @@ def best_recipe(
     return best
 
 
-def _proposed(trial: optuna.Trial, recipe: AdapterRecipe, data: Path) -> AdapterRecipe:
-    """What a trial runs: a shorter recipe with other values."""
+def _proposed(trial: optuna.Trial, recipe: AdapterRecipe, whole: int) -> AdapterRecipe:
+    """What a trial runs: the recipe of `whole` steps, shorter and with other values."""
     trial.suggest_float("learning_rate", 1e-4, 1e-2, log=True)
     if recipe.method == "prefix":
         trial.suggest_categorical("virtual_tokens", [8, 16, 32])
     else:
         trial.suggest_categorical("rank", list(_RANKS))
         trial.suggest_categorical("targets", list(_TARGETS))
-    whole = recipe.total_steps(_examples(data))
     steps = max(_LEAST_STEPS, math.ceil(_SHARE * whole))
     return _changed(recipe, trial.params).model_copy(update={"max_steps": min(whole, steps)})
 

@@ -144,3 +144,11 @@ def test_only_conversations_since_the_canary_began_count(tmp_path: Path) -> None
     store.add(after.id, "assistant", "Hello.", "", {"outcome": "answer", "trace": {"dropped": [1]}})
     store.rate(after.id, store.messages(after.id)[0].id, False)
     assert seen_since(store, since) == [Seen(after.id, False, True, True)]
+
+
+def test_conversations_count_in_the_order_in_which_they_began(tmp_path: Path) -> None:
+    store = Conversations.in_home(tmp_path)
+    first, second = store.start(), store.start()
+    for conversation in (first, second, first):
+        store.add(conversation.id, "customer", "Hello?")
+    assert [s.conversation_id for s in seen_since(store, 0.0)] == [first.id, second.id]

@@ -190,6 +190,13 @@ def test_scores_of_other_weights_do_not_count(lora: Path, tmp_path: Path) -> Non
         Registry(tmp_path).promote(folder)
 
 
+def test_a_home_without_adapters_has_nothing_to_roll_back(tmp_path: Path) -> None:
+    with pytest.raises(AdapterError, match="nothing to roll back"):
+        Registry(tmp_path / "new").rollback()
+    assert Registry(tmp_path / "new").stop_canary() is None
+    assert not (tmp_path / "new").exists()
+
+
 def test_promotion_and_rollback_move_the_pointer(lora: Path, adalora: Path, tmp_path: Path) -> None:
     registry = Registry(tmp_path / "home")
     first = registry.promote(with_scores(lora, tmp_path / "first", BETTER))
