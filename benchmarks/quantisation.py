@@ -29,7 +29,7 @@ from finetune.examples import MARK, encode
 from finetune.export import exported
 from finetune.models import load_base, load_tokenizer, template_for
 from finetune.precision import has_bfloat16
-from finetune.prune import prune
+from finetune.prune import prune, weighing_texts
 from finetune.reranker_data import shops_below
 from finetune.scored import Int8Model, ScoredModel, TorchModel
 
@@ -99,8 +99,7 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         pruned = Path(folder) / "pruned"
-        texts = [text for shop in shops_below(SHOPS) for _, _, text in shop.passages[:2]]
-        prune(arguments.base, texts, pruned, _KEEP)
+        prune(arguments.base, weighing_texts(shops_below(SHOPS)), pruned, _KEEP)
         runs = [(name, name, arguments.base) for name in VARIANTS]
         if not has_bfloat16("cpu"):
             print("bf16         left out: this processor only emulates it", flush=True)

@@ -57,8 +57,6 @@ app = typer.Typer(
 
 STARTER = Path(__file__).parents[1] / "assistant" / "weights" / "starter"
 
-_WEIGHED = 2  # passages of each shop are text enough to weigh a model's units
-
 
 @app.callback()
 def _logging(
@@ -170,10 +168,11 @@ def prune(
     """Cut a base's least important feed-forward units out; `instruct` mends what it lost."""
     from finetune.manifest import resolve_base
     from finetune.prune import prune as run_prune
+    from finetune.prune import weighing_texts
     from finetune.reranker_data import shops_below
 
     with clear_errors():
-        texts = [text for shop in shops_below(shops) for _, _, text in shop.passages[:_WEIGHED]]
+        texts = weighing_texts(shops_below(shops))
         report = run_prune(resolve_base(base), texts, out, keep)
         show({"out": str(out), **asdict(report)}, as_json)
 

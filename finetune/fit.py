@@ -203,15 +203,20 @@ def _restore(path: Path, objective: Objective, parameters: list[Any], *others: A
     return int(state["done"])
 
 
+def board_writer(folder: Path) -> Any:
+    """What writes TensorBoard logs to a folder; None where the package is not installed."""
+    with suppress(ImportError):
+        from torch.utils.tensorboard import SummaryWriter
+
+        return SummaryWriter(str(folder))  # type: ignore[no-untyped-call]
+    return None
+
+
 class _Board:
     """TensorBoard logs, where the package is installed."""
 
     def __init__(self, folder: Path) -> None:
-        self._writer: Any = None
-        with suppress(ImportError):
-            from torch.utils.tensorboard import SummaryWriter
-
-            self._writer = SummaryWriter(str(folder))  # type: ignore[no-untyped-call]
+        self._writer = board_writer(folder)
 
     def add(self, losses: Mapping[str, Tensor], step: int) -> None:
         """The losses of a step."""

@@ -33,7 +33,7 @@ from transformers import (
 from transformers.integrations import TensorBoardCallback
 
 from finetune.errors import RecipeError
-from finetune.fit import open_run, training_folder
+from finetune.fit import board_writer, open_run, training_folder
 from finetune.optimizer import MuonWithAdamW
 from finetune.precision import has_bfloat16
 from finetune.settings import Recipe, WholeModelRecipe
@@ -169,12 +169,13 @@ def run(
         dataloader_pin_memory=False,
         use_cpu=device == "cpu",
     )
+    writer = board_writer(training_folder(out) / "tensorboard")
     trainer = _ExactTrainer(
         model=model,
         args=arguments,
         train_dataset=_Listed(examples),
         data_collator=collate,
-        callbacks=[_Callback(), *_tensorboard(training_folder(out) / "tensorboard")],
+        callbacks=[_Callback(), *([TensorBoardCallback(writer)] if writer else [])],
         optimizers=(_optimizer(model, recipe), None),
     )
     trainer.remove_callback(PrinterCallback)
@@ -195,15 +196,6 @@ def processes() -> PartialState:
 def checkpoints_of(out: Path) -> Path:
     """Where a run keeps its checkpoints: beside what it makes, whose folder holds nothing else."""
     return out.with_name(out.name + ".checkpoints")
-
-
-def _tensorboard(folder: Path) -> list[TrainerCallback]:
-    """What writes its logs, where the package is installed."""
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        return []
-    return [TensorBoardCallback(SummaryWriter(str(folder)))]  # type: ignore[no-untyped-call]
 
 
 def _optimizer(model: Any, recipe: Recipe) -> torch.optim.Optimizer | None:

@@ -7,7 +7,7 @@ is an ordinary smaller model).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,16 @@ from finetune.base import refuse_to_overwrite, save_base
 from finetune.errors import BaseModelError, DataError
 from finetune.manifest import base_digest
 from finetune.models import load_base
+from finetune.reranker_data import Shop
 
 _MULTIPLE = 64  # kernels are fastest at widths that this divides
 _MAX_TOKENS = 512
+_WEIGHED = 2  # passages of a shop
+
+
+def weighing_texts(shops: Iterable[Shop]) -> list[str]:
+    """A few passages of each shop: text enough to weigh a model's units by."""
+    return [text for shop in shops for _, _, text in shop.passages[:_WEIGHED]]
 
 
 @dataclass(frozen=True, slots=True)
