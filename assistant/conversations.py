@@ -53,13 +53,16 @@ class StoredMessage:
 
 
 class Conversations:
-    """The conversation store. Every method is one short transaction. Raises StoreError."""
+    """The conversation store. Every method is one short transaction. Raises StoreError.
+
+    Stores of what goes with conversations use `engine` for writing and `readers` for reading.
+    """
 
     def __init__(self, url: str) -> None:
-        self._engine = tables.open_engine(url)
-        self._readers = self._engine.execution_options(reads=True)
+        self.engine = tables.open_engine(url)
+        self.readers = self.engine.execution_options(reads=True)
         try:
-            tables.metadata.create_all(self._engine)
+            tables.metadata.create_all(self.engine)
         except SQLAlchemyError as error:
             raise StoreError(f"the conversation store {url} cannot be opened: {error}") from error
 
@@ -75,14 +78,14 @@ class Conversations:
         row = Conversation(
             secrets.token_urlsafe(16), "bot", language, customer_id, None, "", now, now
         )
-        with self._engine.begin() as connection:
+        with self.engine.begin() as connection:
             values = {name: getattr(row, name) for name in Conversation.__slots__}
             connection.execute(insert(tables.conversations).values(**values))
         return row
 
     def get(self, conversation_id: str) -> Conversation | None:
         """The conversation, or None when there is none with this id."""
-        with self._readers.connect() as connection:
+        with self.readers.connect() as connection:
             query = select(tables.conversations).where(tables.conversations.c.id == conversation_id)
             row = connection.execute(query).mappings().first()
         return Conversation(**row) if row else None
@@ -99,7 +102,7 @@ class Conversations:
             .order_by(rank, columns.updated)
             .limit(limit)
         )
-        with self._readers.connect() as connection:
+        with self.readers.connect() as connection:
             return [Conversation(**row) for row in connection.execute(query).mappings()]
 
     def move(
@@ -123,7 +126,7 @@ class Conversations:
             .where(tables.conversations.c.state.in_(only_from))
             .values(values if reason is None else values | {"reason": reason})
         )
-        with self._engine.begin() as connection:
+        with self.engine.begin() as connection:
             return connection.execute(change).rowcount == 1
 
     def add(
@@ -150,7 +153,7 @@ class Conversations:
             .values(updated=now)
         )
         try:
-            with self._engine.begin() as connection:
+            with self.engine.begin() as connection:
                 key = connection.execute(
                     insert(tables.messages).values(**values)
                 ).inserted_primary_key
@@ -191,7 +194,7 @@ class Conversations:
             .where(*conditions)
             .order_by(columns.id)
         )
-        with self._readers.connect() as connection:
+        with self.readers.connect() as connection:
             rows = connection.execute(query).mappings().all()
         return [
             StoredMessage(**{**row, "reply": json.loads(row["reply"]) if row["reply"] else None})
@@ -209,7 +212,7 @@ class Conversations:
             .order_by(columns.updated.desc())
             .limit(limit)
         )
-        with self._readers.connect() as connection:
+        with self.readers.connect() as connection:
             ids = list(connection.execute(query).scalars())
         for conversation_id in ids:
             yield conversation_id, self.messages(conversation_id)
@@ -223,7 +226,7 @@ class Conversations:
             .order_by(columns.id.desc())
             .limit(count)
         )
-        with self._readers.connect() as connection:
+        with self.readers.connect() as connection:
             replies = [json.loads(row) for row in connection.execute(query).scalars()]
         asked = [(r.get("trace") or {}).get("standalone", "") for r in replies]
         return [text for text in dict.fromkeys(asked) if text]
@@ -239,7 +242,7 @@ class Conversations:
         """
         columns = tables.messages.c
         changed = 0
-        with self._engine.begin() as connection:
+        with self.engine.begin() as connection:
             rows = connection.execute(
                 select(columns.id, columns.reply).where(columns.reply.is_not(None))
             ).all()
@@ -254,8 +257,8 @@ class Conversations:
                 connection.execute(
                     update(tables.messages).where(columns.id == key).values(**values)
                 )
-        if changed and self._engine.dialect.name == "sqlite":
-            raw = self._engine.raw_connection()  # outside any transaction
+        if changed and self.engine.dialect.name == "sqlite":
+            raw = self.engine.raw_connection()  # outside any transaction
             try:
                 raw.cursor().execute("VACUUM")
                 raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -270,7 +273,7 @@ class Conversations:
         new = insert(tables.ratings).values(
             conversation_id=conversation_id, message=message, **values
         )
-        with self._engine.begin() as connection:
+        with self.engine.begin() as connection:
             if connection.execute(change).rowcount == 0:
                 connection.execute(new)
 
@@ -279,14 +282,14 @@ class Conversations:
         query = select(tables.ratings).order_by(tables.ratings.c.id.desc())
         if conversation_id:
             query = query.where(tables.ratings.c.conversation_id == conversation_id)
-        with self._readers.connect() as connection:
+        with self.readers.connect() as connection:
             return [dict(row) for row in connection.execute(query).mappings()]
 
     def use_once(self, token: str, expires: float) -> bool:
         """Whether this is the first use of a token, by its id; forgotten when it has expired."""
         used = tables.used_tokens
         try:
-            with self._engine.begin() as connection:
+            with self.engine.begin() as connection:
                 connection.execute(delete(used).where(used.c.expires < time.time()))
                 connection.execute(insert(used).values(id=token, expires=expires))
         except IntegrityError:
@@ -294,9 +297,10 @@ class Conversations:
         return True
 
     def delete(self, conversation_id: str) -> None:
-        """Erase a conversation with its messages and verdicts."""
-        with self._engine.begin() as connection:
-            for table in (tables.messages, tables.ratings):
+        """Erase a conversation with all that belongs to it, in whatever table."""
+        owned = [t for t in tables.metadata.sorted_tables if "conversation_id" in t.c]
+        with self.engine.begin() as connection:
+            for table in owned:
                 connection.execute(delete(table).where(table.c.conversation_id == conversation_id))
             connection.execute(
                 delete(tables.conversations).where(tables.conversations.c.id == conversation_id)
@@ -305,18 +309,18 @@ class Conversations:
     def log(self, who: str, what: str, detail: str = "") -> None:
         """Append to the audit log."""
         values = {"who": who, "what": what, "detail": detail, "created": time.time()}
-        with self._engine.begin() as connection:
+        with self.engine.begin() as connection:
             connection.execute(insert(tables.audit).values(**values))
 
     def audit(self, limit: int = 100) -> list[dict[str, Any]]:
         """The newest entries of the audit log."""
-        with self._readers.connect() as connection:
+        with self.readers.connect() as connection:
             query = select(tables.audit).order_by(tables.audit.c.id.desc()).limit(limit)
             return [dict(row) for row in connection.execute(query).mappings()]
 
     def close(self) -> None:
         """Let go of the database."""
-        self._engine.dispose()
+        self.engine.dispose()
 
 
 def _without_documents(

@@ -15,6 +15,10 @@ element.addEventListener("submit", (event) => {
   const form = event.target.closest("form[data-act]");
   if (!form) return; // log-out and language are ordinary forms
   event.preventDefault();
+  if ("whole" in form.dataset) {
+    const { whole, ...detail } = form.dataset;
+    return act({ ...detail, ...Object.fromEntries(new FormData(form)) });
+  }
   const field = form.elements.value;
   const value = field.value.trim();
   if (!value) return;

@@ -18,8 +18,16 @@ from assistant.web.chat import theme
 from assistant.web.desk import build_desk
 from assistant.web.gate import AREAS, Gate
 from assistant.web.login import login_app
-from assistant.web.operator_page import OperatorPage, build_operator_page
 from assistant.web.publishing import Publisher
+from assistant.web.room.documents import (
+    DocumentsPanel,
+    HistoryPanel,
+    PublishingPanel,
+    UploadsPanel,
+)
+from assistant.web.room.gaps import GapsPanel
+from assistant.web.room.page import OperatorPage, build_operator_page
+from assistant.web.room.panel import Panel
 from assistant.web.staff_html import style
 from assistant.web.uploads import Uploads, upload_routes
 
@@ -34,9 +42,14 @@ def mount_staff(app: FastAPI, settings: Settings, service: ChatService, staff: S
     audit = service.conversations
     uploads = Uploads(settings.home, settings.knowledge.max_file_bytes)
     publisher = Publisher(settings, uploads, audit)
-    page = OperatorPage(
-        uploads, publisher, audit, sessions, lambda: find_gaps(audit, service.assistant.encoder)
-    )
+    panels: list[Panel] = [
+        UploadsPanel(uploads),
+        DocumentsPanel(uploads, audit),
+        PublishingPanel(publisher),
+        HistoryPanel(publisher, audit),
+        GapsPanel(lambda: find_gaps(audit, service.assistant.encoder)),
+    ]
+    page = OperatorPage(panels, sessions)
     app.add_middleware(Gate, sessions=sessions, entrance=login_app(passwords, sessions))
     app.include_router(upload_routes(uploads, audit))
     _mount(app, "/desk", build_desk(service, sessions), sessions)

@@ -22,16 +22,18 @@ Words = Mapping[str, str]
 @lru_cache
 def staff_languages() -> tuple[str, ...]:
     """Interface languages, the default one first."""
-    found = sorted(path.stem for path in _TEXTS.glob("*.yaml"))
+    found = sorted(path.name for path in _TEXTS.iterdir() if path.is_dir())
     return (DEFAULT, *(code for code in found if code != DEFAULT))
 
 
 @lru_cache
 def staff_texts(language: str) -> Words:
-    """The words in a language; an unknown one gets the default's."""
+    """The words in a language, of all its files; an unknown one gets the default's."""
     code = language if language in staff_languages() else DEFAULT
-    values: dict[str, str] = yaml.safe_load((_TEXTS / f"{code}.yaml").read_text(encoding="utf-8"))
-    return {"code": code} | values
+    words: dict[str, str] = {"code": code}
+    for path in sorted((_TEXTS / code).glob("*.yaml")):
+        words |= yaml.safe_load(path.read_text(encoding="utf-8"))
+    return words
 
 
 def label(words: Words, kind: str, name: str) -> str:

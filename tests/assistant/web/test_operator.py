@@ -16,8 +16,15 @@ from assistant.conversations import Conversations
 from assistant.gaps import Gap
 from assistant.settings import Settings
 from assistant.web.auth import COOKIE, Sessions
-from assistant.web.operator_page import OperatorPage, Screen
 from assistant.web.publishing import Publisher
+from assistant.web.room.documents import (
+    DocumentsPanel,
+    HistoryPanel,
+    PublishingPanel,
+    UploadsPanel,
+)
+from assistant.web.room.gaps import GapsPanel
+from assistant.web.room.page import OperatorPage, Screen
 from assistant.web.uploads import Uploads
 from tests.staffing import keep, staff_settings
 
@@ -226,25 +233,35 @@ def test_a_refresh_gets_the_settings_of_the_served_knowledge_base(
     assert publisher.last.report == {"n": 17}
 
 
+GAP = Gap("Ferries?", ("Ferries?", "<b>Boats?"), ("c1", "c2"), ("At the harbour.",), 1.0)
+
+
 class Operator:
     """An operator in front of the page."""
 
-    def __init__(self, page: OperatorPage) -> None:
-        self.page = page
+    def __init__(self, page: OperatorPage, publisher: Publisher) -> None:
+        self.page, self.publisher = page, publisher
         session = page.sessions.start("operator", "Mina", "en")
         self.request: Any = SimpleNamespace(cookies={COOKIE: page.sessions.token(session)})
-        self.seen: object = None
+        self.seen: Any = None
+
+        self.room = ""
+        self.shown: Screen = {}
+
+    def open(self) -> Screen:
+        return self._keep(self.page.open(self.room, self.request))
 
     def poll(self) -> Screen:
-        return self._keep(self.page.poll(self.seen, self.request))
+        return self._keep(self.page.poll(self.room, self.seen, self.request))
 
     def act(self, **detail: object) -> Screen:
         event: Any = SimpleNamespace(_data=detail)
-        return self._keep(self.page.act(event, self.seen, self.request))
+        self._keep(self.page.act(event, self.room, self.seen, self.request))
+        return self.shown
 
     def _keep(self, screen: Screen) -> Screen:
-        if isinstance(screen.seen, int):
-            self.seen = screen.seen
+        self.seen, self.room = screen.get("seen", self.seen), screen.get("room", self.room)
+        self.shown = self.shown | screen
         return screen
 
 
@@ -252,35 +269,42 @@ class Operator:
 def mina(
     uploads: Uploads, publisher: Publisher, audit: Conversations, sessions: Sessions
 ) -> Operator:
-    return Operator(OperatorPage(uploads, publisher, audit, sessions))
+    panels = [
+        UploadsPanel(uploads),
+        DocumentsPanel(uploads, audit),
+        PublishingPanel(publisher),
+        HistoryPanel(publisher, audit),
+        GapsPanel(lambda: [GAP]),
+    ]
+    return Operator(OperatorPage(panels, sessions), publisher)
 
 
 def test_the_way_from_an_upload_to_undo(mina: Operator, uploads: Uploads) -> None:
     keep(uploads, "a.md", "one")
-    assert "a.md" in mina.poll().documents
-    assert "Comparing" in mina.act(act="preview").publishing
-    finish(mina.page.publisher)
+    assert "a.md" in mina.poll()["documents"]
+    assert "Comparing" in mina.act(act="preview")["publishing"]
+    finish(mina.publisher)
     screen = mina.poll()
-    assert "added" in screen.publishing
-    assert "held back" in screen.publishing
-    assert "Publishing" in mina.act(act="publish").publishing
-    finish(mina.page.publisher)
-    assert "Published as version" in mina.poll().publishing
-    assert "Mina" in mina.act(act="look").history
+    assert "added" in screen["publishing"]
+    assert "held back" in screen["publishing"]
+    assert "Publishing" in mina.act(act="publish")["publishing"]
+    finish(mina.publisher)
+    assert "Published as version" in mina.poll()["publishing"]
+    assert "Mina" in mina.act(act="look")["history"]
     keep(uploads, "b.md")
     for step in ("preview", "publish"):
         mina.act(act=step)
-        finish(mina.page.publisher)
-    assert "is in use again" in mina.act(act="undo").publishing
-    assert mina.poll() == Screen(), "no news"
+        finish(mina.publisher)
+    assert "is in use again" in mina.act(act="undo")["notice"]
+    assert mina.poll() == {}, "no news"
 
 
 def test_the_words_that_change_and_the_answers_are_shown(mina: Operator, uploads: Uploads) -> None:
     keep(uploads, "a.md", "Boots: 14 days.")
-    do(mina.page.publisher, "publish")
+    do(mina.publisher, "publish")
     keep(uploads, "a.md", "Boots: 21 days.")
-    do(mina.page.publisher, "preview")
-    html = mina.act(act="look").publishing
+    do(mina.publisher, "preview")
+    html = mina.act(act="look")["publishing"]
     assert "Boots: <del>14</del><ins>21</ins> days." in html
     assert "&lt;s&gt;Is it free?" in html
     assert "worse" in html
@@ -289,25 +313,25 @@ def test_the_words_that_change_and_the_answers_are_shown(mina: Operator, uploads
 
 def test_publishing_unseen_changes_is_refused(mina: Operator, uploads: Uploads) -> None:
     keep(uploads, "a.md")
-    assert "Look at what would change first" in mina.act(act="publish").publishing
-    assert mina.page.publisher.last is None
+    assert "Look at what would change first" in mina.act(act="publish")["notice"]
+    assert mina.publisher.last is None
 
 
 def test_deleting_is_told_and_written_down(mina: Operator, uploads: Uploads) -> None:
     keep(uploads, "a.md")
-    assert "a.md is deleted here" in mina.act(act="delete", name="a.md").publishing
-    assert "no longer there" in mina.act(act="delete", name="a.md").publishing
-    assert "deleted" in mina.act(act="look").history
+    assert "a.md is deleted here" in mina.act(act="delete", name="a.md")["notice"]
+    assert "no longer there" in mina.act(act="delete", name="a.md")["notice"]
+    assert "deleted" in mina.act(act="look")["history"]
 
 
 def test_undo_without_an_earlier_version_says_why(mina: Operator) -> None:
-    assert "did not work" in mina.act(act="undo").publishing
+    assert "did not work" in mina.act(act="undo")["notice"]
 
 
 @pytest.mark.parametrize("detail", [{}, {"act": "delete"}, {"act": "delete", "name": 3}])
 def test_odd_events_change_nothing(mina: Operator, detail: dict[str, object]) -> None:
     mina.act(**detail)
-    assert mina.page.publisher.last is None
+    assert mina.publisher.last is None
 
 
 def test_reports_and_names_are_escaped(
@@ -317,8 +341,8 @@ def test_reports_and_names_are_escaped(
     (uploads.folder / "<img src=x onerror=alert(1)>.md").write_text("put here by hand")
     audit.log("<script>", "upload", "<b>x</b>")
     mina.act(act="preview")
-    finish(mina.page.publisher)
-    html = "".join(part for part in mina.act(act="look") if isinstance(part, str))
+    finish(mina.publisher)
+    html = "".join(part for part in mina.act(act="look").values() if isinstance(part, str))
     for attack in ("<b>x", "<i>no", "<u>orders", "<img", "<script"):
         assert attack not in html
 
@@ -327,25 +351,29 @@ def test_agents_actions_are_not_the_operators_business(
     mina: Operator, audit: Conversations
 ) -> None:
     audit.log("Ada", "take_over", "conversation-1")
-    assert "conversation-1" not in mina.act(act="look").history
+    assert "conversation-1" not in mina.act(act="look")["history"]
 
 
-def test_what_was_asked_in_vain_is_shown_on_demand(
-    uploads: Uploads, publisher: Publisher, audit: Conversations, sessions: Sessions
-) -> None:
-    gap = Gap("Ferries?", ("Ferries?", "<b>Boats?"), ("c1", "c2"), ("At the harbour.",), 1.0)
-    mina = Operator(OperatorPage(uploads, publisher, audit, sessions, lambda: [gap]))
-    assert "Ferries" not in mina.page.open(mina.request).gaps
-    html = mina.act(act="gaps").gaps
+def test_what_was_asked_in_vain_is_shown_on_demand_in_its_room(mina: Operator) -> None:
+    assert mina.open()["gaps"] == "", "another room is open"
+    assert "Ferries" not in mina.act(act="room", name="answers")["gaps"]
+    assert mina.shown["publishing"] == ""
+    html = mina.act(act="gaps")["gaps"]
     assert "2×" in html
     assert "&lt;b&gt;Boats?" in html
     assert "# Ferries?\n\nAt the harbour." in html
+    assert "Ferries" in mina.open()["gaps"], "the page comes back to the same room"
+
+
+def test_a_room_that_does_not_exist_is_the_first_one(mina: Operator) -> None:
+    for odd in ("attic", 3, None):
+        assert mina.page.open(odd, mina.request)["room"] == "documents"
 
 
 def test_both_sides_of_a_contradiction_are_shown(mina: Operator, uploads: Uploads) -> None:
     keep(uploads, "a.md")
-    do(mina.page.publisher, "preview")
-    html = mina.act(act="look").publishing
+    do(mina.publisher, "preview")
+    html = mina.act(act="look")["publishing"]
     assert '<blockquote dir="auto">&lt;i&gt;14 days</blockquote><figcaption>a#0' in html
     assert '<blockquote dir="auto">30 days</blockquote><figcaption>b#0' in html
     assert html.count('data-act="allow"') == 1
@@ -355,15 +383,15 @@ def test_a_passage_held_back_is_let_in_with_a_reason(
     mina: Operator, uploads: Uploads, audit: Conversations
 ) -> None:
     keep(uploads, "a.md")
-    do(mina.page.publisher, "preview")
-    assert 'data-name="a#0"' in mina.act(act="look").publishing
-    html = mina.act(act="allow", name="a#0", value="an example").publishing
+    do(mina.publisher, "preview")
+    assert 'data-name="a#0"' in mina.act(act="look")["publishing"]
+    html = mina.act(act="allow", name="a#0", value="an example")["notice"]
     assert "no passage" in html
-    root = mina.page.publisher.versions.root
+    root = mina.publisher.versions.root
     (root / "quarantine.jsonl").write_text('{"passage": "a#0", "key": "k", "detail": "d"}\n')
     assert (
         "a#0 goes in with the next version"
-        in mina.act(act="allow", name="a#0", value="an example").publishing
+        in mina.act(act="allow", name="a#0", value="an example")["notice"]
     )
     assert audit.audit()[0]["detail"] == "a#0: an example"
-    assert not mina.page.publisher.reviewed(), "the comparison is made again"
+    assert not mina.publisher.reviewed(), "the comparison is made again"

@@ -1,0 +1,1 @@
+"""The operators' room: panels in a few rooms of one page."""
