@@ -85,7 +85,7 @@ def test_a_second_rating_replaces_the_first(store: Conversations):
 
 def test_reading_does_not_wait_for_a_writer(store: Conversations):
     conversation = store.start()
-    with store._engine.begin():  # a writer holds the lock
+    with store.engine.begin():  # a writer holds the lock
         assert store.messages(conversation.id) == []
         assert store.get(conversation.id) is not None
 
