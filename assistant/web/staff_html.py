@@ -76,6 +76,7 @@ def render(template: str, **values: Any) -> str:
 
 @lru_cache(maxsize=1)
 def style() -> Markup:
-    """The style sheet, on the chat's palette; our own file, so it needs no escaping."""
-    sheets = (FOLDER / name for name in ("chat.css", "staff.css"))
+    """The style sheet, on the chat's palette; our own files, so they need no escaping."""
+    parts = sorted((FOLDER / "staff_css").glob("*.css"))
+    sheets = (FOLDER / "chat.css", FOLDER / "staff.css", *parts)
     return Markup("\n".join(sheet.read_text(encoding="utf-8") for sheet in sheets))
