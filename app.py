@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse
 
 from assistant.errors import AssistantError
@@ -43,13 +44,14 @@ def create_app(settings: Settings, service: ChatService) -> FastAPI:
     import gradio as gr
 
     from assistant.build import watch_canary
+    from assistant.drift import DriftWatch
     from assistant.web.api import api_routes
     from assistant.web.auth import StaffFile
     from assistant.web.chat import build_chat, head, theme
-    from assistant.web.guard import Guard
     from assistant.web.identity import Identities, Tickets
     from assistant.web.staff import mount_staff
     from assistant.web.turns import Turns
+    from assistant.web.widget import widget_routes
 
     staff, turns = StaffFile(settings.home), Turns(service)
     ready = threading.Event()
@@ -59,14 +61,17 @@ def create_app(settings: Settings, service: ChatService) -> FastAPI:
         threading.Thread(target=_warm_up, args=(service, ready), daemon=True).start()
         if watch := watch_canary(settings, service):
             watch.start()
+        drift = DriftWatch(service.conversations, settings)
+        drift.start()
         yield
+        drift.close()
         if watch:
             watch.close()
         service.conversations.close()
 
     # FastAPI's documentation pages load their scripts from elsewhere; /openapi.json stays.
     app = FastAPI(title="Frontdesk", lifespan=lifespan, docs_url=None, redoc_url=None)
-    app.add_middleware(Guard)
+    embedding(app, settings)
 
     @app.get("/health/live")
     def live() -> dict[str, str]:
@@ -82,6 +87,7 @@ def create_app(settings: Settings, service: ChatService) -> FastAPI:
 
     identities = Identities(settings.web.identity_secret, service.conversations)
     app.include_router(api_routes(service, turns, Tickets(staff.secret), identities))
+    app.include_router(widget_routes(settings))
     mount_staff(app, settings, service, staff)
     # Last, for the chat's mount at / takes every path that is left.
     application: FastAPI = gr.mount_gradio_app(
@@ -97,6 +103,21 @@ def create_app(settings: Settings, service: ChatService) -> FastAPI:
         favicon_path=str(_FAVICON),
     )
     return application
+
+
+def embedding(app: FastAPI, settings: Settings) -> None:
+    """Say on every response what it allows, and let the listed sites embed the chat."""
+    from assistant.web.guard import Guard
+
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=settings.web.origins,
+        allow_methods=["GET", "POST", "PUT", "DELETE"],
+        allow_headers=["authorization", "content-type", "last-event-id"],
+        max_age=86_400,
+    )
+    # The last one added is asked first: a site that is not listed learns nothing.
+    app.add_middleware(Guard, origins=settings.web.origins)
 
 
 def _warm_up(service: ChatService, ready: threading.Event) -> None:

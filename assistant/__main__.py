@@ -7,16 +7,21 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from assistant.build import build_assistant
+from assistant import analytics_export
+from assistant.analytics import analyse, by_day_and_version, period
+from assistant.build import build_assistant, with_curated
 from assistant.contract import reply_to_json
 from assistant.conversations import Conversations
+from assistant.curated_commands import curated_app
+from assistant.drift import LOOK_BACK_DAYS, find_drift
+from assistant.episodes import read_episodes
 from assistant.errors import AssistantError, InputError, SettingsError
 from assistant.gaps import find_gaps
 from assistant.pipeline import Assistant
@@ -33,6 +38,7 @@ from knowledge.terminal import progress_bar
 from knowledge.versions import Versions
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
+app.add_typer(curated_app, name="curated")
 Home = Annotated[Path | None, typer.Option(help="Folder that holds all state.")]
 Config = Annotated[Path | None, typer.Option(help="Settings file instead of frontdesk.toml.")]
 _ROLES: dict[str, Role] = {
@@ -84,18 +90,16 @@ def dial(
 ) -> None:
     """Say how relevant evidence must be for a share of wrong answers, by the golden questions.
 
-    Without --most-wrong that of the settings; its dial is kept for the version that is served.
+    Without --most-wrong that of the settings. What the questions gave is kept for the version that
+    is served, which from then on answers by it what is promised.
     """
     with one_line_errors(KnowledgeError, AssistantError):
         settings = load_settings(config, home=home, most_wrong=most_wrong, confidence=confidence)
         if settings.most_wrong is None:
             raise SettingsError("give --most-wrong, or set most_wrong")
-        versions = Versions(settings.home)
-        version = versions.current()
+        version = Versions(settings.home).current()
         with progress_bar() as show:
             found = dial_of(settings, version, settings.most_wrong, settings.confidence, show)
-        if most_wrong is confidence is None:
-            found.keep(versions.folder_of(version))
         if as_json:
             typer.echo(json.dumps(asdict(found)))
             return
@@ -163,18 +167,60 @@ def reviewed(
             typer.echo(f"{len(records)} dialogues in {out}")
 
 
+@app.command()
+def analytics(
+    days: Annotated[int, typer.Option(min=1, max=366, help="Days, today included.")] = 30,
+    as_csv: Annotated[bool, typer.Option("--csv", help="One row a day and version.")] = False,
+    home: Home = None,
+    config: Config = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+) -> None:
+    """Say what became of the conversations, and where quality got worse."""
+    with one_line_errors(AssistantError):
+        settings = load_settings(config, home=home)
+        zone, now = settings.hours.zone, time.time()
+        store = Conversations.in_home(settings.home)
+        try:
+            since = min(period(n, now, zone)[1] for n in (days, LOOK_BACK_DAYS))
+            episodes = read_episodes(store, since, now)
+            alerts = find_drift(store, episodes, now, settings.false_alarms, zone)
+        finally:
+            store.close()
+        if as_csv:
+            rows = by_day_and_version(episodes, days, now, zone)
+            typer.echo(analytics_export.as_csv(rows), nl=False)
+            return
+        found = analyse(episodes, days, now, zone)
+        if as_json:
+            typer.echo(json.dumps(analytics_export.as_json(found, alerts), ensure_ascii=False))
+            return
+        for line in analytics_export.as_lines(found, alerts):
+            typer.echo(line)
+
+
 @contextmanager
 def _assistant(settings: Settings, corpus: Path | None) -> Iterator[Assistant]:
     """The assistant over the live knowledge base, or over a corpus in a temporary home."""
     temporary: Any = tempfile.TemporaryDirectory() if corpus else nullcontext()
     with temporary as folder:
         if corpus is None:
-            yield build_assistant(settings)
+            with _with_own_answers(build_assistant(settings), settings) as assistant:
+                yield assistant
             return
         home = Path(folder)
         progress: Callable[[str, int, int], None] = lambda stage, done, total: None  # noqa: E731
         open_refresher(home, settings.engines, settings.knowledge, progress).refresh([corpus])
         yield build_assistant(settings, open_knowledge(home, settings.engines, settings.knowledge))
+
+
+@contextmanager
+def _with_own_answers(assistant: Assistant, settings: Settings) -> Iterator[Assistant]:
+    """With the answers that are curated in the home, if anything is stored there."""
+    if not (settings.home / "conversations.sqlite").is_file():
+        yield assistant
+        return
+    with closing(Conversations.in_home(settings.home)) as store:
+        yield with_curated(assistant, store)
 
 
 def _questions(batch: str, settings: Settings) -> Iterator[dict[str, Any]]:

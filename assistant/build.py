@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from copy import copy
 from pathlib import Path
 
 from assistant.canary import CanaryGenerator, CanaryWatch
 from assistant.conversations import Conversations
-from assistant.dial import kept
+from assistant.curated import CuratedAnswers
+from assistant.curated_match import CuratedMatcher
+from assistant.dial import threshold_of
 from assistant.generation import Generator, QuotingComposer
 from assistant.grounding import GroundingCheck
 from assistant.intent import Router
@@ -28,8 +30,12 @@ def build_knowledge(settings: Settings) -> KnowledgeBase:
     return open_knowledge(settings.home, settings.engines, settings.knowledge)
 
 
-def build_assistant(settings: Settings, knowledge: KnowledgeBase | None = None) -> Assistant:
-    """The whole pipeline over the published knowledge base."""
+def build_assistant(
+    settings: Settings,
+    knowledge: KnowledgeBase | None = None,
+    threshold: Callable[[], float] | None = None,
+) -> Assistant:
+    """The whole pipeline over the published knowledge base; `threshold` in the dial's place."""
     knowledge = knowledge or build_knowledge(settings)
     small_talk = SmallTalkSkill(settings)
     grounding = GroundingCheck()
@@ -40,7 +46,9 @@ def build_assistant(settings: Settings, knowledge: KnowledgeBase | None = None) 
         encoder=knowledge.encoder,
         router=Router(_classifier(settings)),
         skills={
-            "knowledge": KnowledgeSkill(knowledge, settings, _threshold(settings, knowledge)),
+            "knowledge": KnowledgeSkill(
+                knowledge, settings, threshold or _threshold(settings, knowledge)
+            ),
             "small_talk": small_talk,
             "person": PersonSkill(),
         },
@@ -51,8 +59,34 @@ def build_assistant(settings: Settings, knowledge: KnowledgeBase | None = None) 
 
 
 def build_service(settings: Settings, assistant: Assistant | None = None) -> ChatService:
-    """The chat service over the store in the settings' home."""
-    return ChatService(assistant or build_assistant(settings), Conversations.in_home(settings.home))
+    """The chat service over the store in the settings' home, with the answers curated there."""
+    store = Conversations.in_home(settings.home)
+    return ChatService(with_curated(assistant or build_assistant(settings), store), store)
+
+
+def with_curated(assistant: Assistant, store: Conversations) -> Assistant:
+    """The assistant with the curated answers of a store, which go before all that it finds."""
+    changed = copy(assistant)
+    changed.curated = CuratedMatcher(CuratedAnswers(store), assistant.encoder).fetch
+    return changed
+
+
+def knowledge_of(assistant: Assistant) -> KnowledgeBase:
+    """The knowledge base that an assistant answers from."""
+    skill = assistant.skills["knowledge"]
+    assert isinstance(skill, KnowledgeSkill)
+    return skill.knowledge
+
+
+def retuned(assistant: Assistant, settings: Settings) -> Assistant:
+    """The assistant under other settings of what each question reads; it shares the models and the
+    knowledge base, and a turn that is under way in the first one is not disturbed."""
+    changed = copy(assistant)
+    changed.settings = settings
+    knowledge = knowledge_of(assistant)
+    skill = KnowledgeSkill(knowledge, settings, _threshold(settings, knowledge))
+    changed.skills = {**assistant.skills, "knowledge": skill}
+    return changed
 
 
 def _classifier(settings: Settings) -> IntentClassifier:
@@ -63,17 +97,8 @@ def _classifier(settings: Settings) -> IntentClassifier:
 
 
 def _threshold(settings: Settings, knowledge: KnowledgeBase) -> Callable[[], float]:
-    """The relevance from which is answered: that of the served version's dial, if it has one."""
-    if settings.most_wrong is None:
-        return lambda: settings.answer_threshold
-    promise = settings.most_wrong, settings.confidence
-
-    @lru_cache(maxsize=4)
-    def of(folder: Path) -> float:
-        dial = kept(folder, *promise)
-        return dial.threshold if dial else settings.answer_threshold
-
-    return lambda: of(knowledge.versions.current_folder())
+    """The relevance from which is answered now, by what is promised on the served version."""
+    return lambda: threshold_of(settings, knowledge.versions.current_folder())
 
 
 def _generator(settings: Settings, check: GroundingCheck) -> Generator:

@@ -8,6 +8,8 @@ from typing import Any
 from assistant.explain import plain_reason, span_of
 from assistant.types import Answer, Clarify, Reply
 
+_MOST_PROMPT = 8000  # characters kept of what a model read; prompts have 1500 tokens by default
+
 
 def reply_to_json(reply: Reply, identifier: str = "") -> dict[str, Any]:
     """The contract's object. Refusals, hand-offs and clarifications carry no citations."""
@@ -54,6 +56,7 @@ def trace_of(reply: Reply) -> dict[str, Any]:
             [reply.intent.name, reply.intent.confidence],
             *map(list, reply.intent.alternatives),
         ],
+        "sure": reply.intent.is_sure,
         "considered": [
             {
                 "evidence_id": e.id,
@@ -70,4 +73,16 @@ def trace_of(reply: Reply) -> dict[str, Any]:
             for s in (outcome.sentences if isinstance(outcome, Answer) else ())
         ],
         "dropped": [{"text": s.text, "reason": s.reason} for s in reply.dropped],
+        "prompt": _shortened(reply.prompt),
+        "version": reply.version,
+        "first_sentence_ms": reply.first_sentence_ms,
     }
+
+
+def _shortened(prompt: str) -> str:
+    """A prompt without its middle where it is too long to keep: passages come first in it, the
+    question last."""
+    if len(prompt) <= _MOST_PROMPT:
+        return prompt
+    half = _MOST_PROMPT // 2
+    return f"{prompt[:half]}\n[…]\n{prompt[-half:]}"

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, case, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, case, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from assistant import tables
@@ -91,43 +91,22 @@ class Conversations:
         return Conversation(**row) if row else None
 
     def queue(
-        self, states: Sequence[State] = ("waiting", "agent", "bot"), limit: int = 200
+        self,
+        states: Sequence[State] = ("waiting", "agent", "bot"),
+        limit: int = 200,
+        newest: bool = False,
     ) -> list[Conversation]:
-        """The first conversations in these states, those waiting longest first."""
+        """The first conversations in these states, those waiting longest first, or the `newest`."""
         columns = tables.conversations.c
         rank = case({"waiting": 0, "agent": 1, "bot": 2}, value=columns.state, else_=3)
         query = (
             select(tables.conversations)
             .where(columns.state.in_(states))
-            .order_by(rank, columns.updated)
+            .order_by(rank, columns.updated.desc() if newest else columns.updated)
             .limit(limit)
         )
         with self.readers.connect() as connection:
             return [Conversation(**row) for row in connection.execute(query).mappings()]
-
-    def move(
-        self,
-        conversation_id: str,
-        state: State,
-        *,
-        only_from: Sequence[State],
-        agent: str | None = None,
-        reason: str | None = None,
-    ) -> bool:
-        """Change who speaks, if the state still is one of only_from; False when it is not.
-
-        Without a reason the one that it was handed off for stays. One conditional update, so that
-        of several agents who race for a conversation one wins.
-        """
-        values = {"state": state, "agent": agent, "updated": time.time()}
-        change = (
-            update(tables.conversations)
-            .where(tables.conversations.c.id == conversation_id)
-            .where(tables.conversations.c.state.in_(only_from))
-            .values(values if reason is None else values | {"reason": reason})
-        )
-        with self.engine.begin() as connection:
-            return connection.execute(change).rowcount == 1
 
     def add(
         self,
@@ -138,32 +117,15 @@ class Conversations:
         reply: dict[str, Any] | None = None,
     ) -> StoredMessage:
         """Append a message; one with a message_id already stored for the role is returned as is."""
-        now, message_id = time.time(), message_id or secrets.token_urlsafe(12)
-        values = {
-            "conversation_id": conversation_id,
-            "message_id": message_id,
-            "role": role,
-            "text": text,
-            "reply": json.dumps(reply, ensure_ascii=False) if reply else None,
-            "created": now,
-        }
-        touch = (
-            update(tables.conversations)
-            .where(tables.conversations.c.id == conversation_id)
-            .values(updated=now)
-        )
+        message_id = message_id or secrets.token_urlsafe(12)
         try:
             with self.engine.begin() as connection:
-                key = connection.execute(
-                    insert(tables.messages).values(**values)
-                ).inserted_primary_key
-                connection.execute(touch)
+                return insert_message(connection, conversation_id, role, text, message_id, reply)
         except IntegrityError:
             stored = self.find(conversation_id, message_id, role)
             if stored is None:
                 raise StoreError("the message could not be stored") from None
             return stored
-        return StoredMessage(int(key[0] if key else 0), message_id, role, text, reply, now)
 
     def find(self, conversation_id: str, message_id: str, role: Role) -> StoredMessage | None:
         """The message with this client id and role, if stored."""
@@ -240,23 +202,34 @@ class Conversations:
 
         The reply keeps its outcome and its place. On SQLite the freed pages are overwritten.
         """
-        columns = tables.messages.c
+        columns, edits = tables.messages.c, tables.edits.c
         changed = 0
+        held: set[str] = set()  # conversations whose later prompts repeat what was withdrawn
         with self.engine.begin() as connection:
             rows = connection.execute(
-                select(columns.id, columns.reply).where(columns.reply.is_not(None))
+                select(columns.id, columns.conversation_id, columns.reply)
+                .where(columns.reply.is_not(None))
+                .order_by(columns.id)
             ).all()
-            for key, stored in rows:
-                reply, cited = _without_documents(json.loads(stored), documents)
-                if reply is None:
+            for key, conversation_id, stored in rows:
+                full = json.loads(stored)
+                reply, cited = _without_documents(full, documents)
+                if reply is not None:
+                    changed += 1
+                    held.add(conversation_id)
+                elif conversation_id in held and (full.get("trace") or {}).get("prompt"):
+                    reply = full | {"trace": full["trace"] | {"prompt": ""}}
+                else:
                     continue
-                changed += 1
                 values = {"reply": json.dumps(reply, ensure_ascii=False)}
                 if cited:
                     values["text"] = _WITHDRAWN
                 connection.execute(
                     update(tables.messages).where(columns.id == key).values(**values)
                 )
+            for key, evidence_id in connection.execute(select(edits.id, edits.evidence_id)).all():
+                if document_of(evidence_id) in documents:
+                    connection.execute(delete(tables.edits).where(edits.id == key))
         if changed and self.engine.dialect.name == "sqlite":
             raw = self.engine.raw_connection()  # outside any transaction
             try:
@@ -323,6 +296,36 @@ class Conversations:
         self.engine.dispose()
 
 
+def insert_message(
+    connection: Connection,
+    conversation_id: str,
+    role: Role,
+    text: str,
+    message_id: str = "",
+    reply: dict[str, Any] | None = None,
+) -> StoredMessage:
+    """Append a message within a transaction. Raises StoreError where the conversation is gone,
+    IntegrityError where the role has said something with this message_id."""
+    now, message_id = time.time(), message_id or secrets.token_urlsafe(12)
+    touch = (
+        update(tables.conversations)
+        .where(tables.conversations.c.id == conversation_id)
+        .values(updated=now)
+    )
+    if connection.execute(touch).rowcount == 0:
+        raise StoreError("this conversation was deleted")
+    values = {
+        "conversation_id": conversation_id,
+        "message_id": message_id,
+        "role": role,
+        "text": text,
+        "reply": json.dumps(reply, ensure_ascii=False) if reply else None,
+        "created": now,
+    }
+    key = connection.execute(insert(tables.messages).values(**values)).inserted_primary_key
+    return StoredMessage(int(key[0] if key else 0), message_id, role, text, reply, now)
+
+
 def _without_documents(
     reply: dict[str, Any], documents: Collection[str]
 ) -> tuple[dict[str, Any] | None, bool]:
@@ -340,7 +343,8 @@ def _without_documents(
     kept = [c for c in trace.get("considered") or () if not rests(c)]
     recalled = [r for r in trace.get("recalled") or () if not rests(r)]
     reply = reply | {
-        "trace": trace | {"considered": kept, "recalled": recalled, "dropped": [], "rests_on": []}
+        "trace": trace
+        | {"considered": kept, "recalled": recalled, "dropped": [], "rests_on": [], "prompt": ""}
     }
     if cited:
         reply |= {"reply": _WITHDRAWN, "citations": [], "sentences": []}

@@ -9,15 +9,20 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import astuple, dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from scipy.stats import binom
 
 from assistant.errors import DialError
+from assistant.settings import Settings
 
-FILE = "dial.json"  # in a version's folder
+PROMISE = "promise.json"  # in the home: the share that an operator has set
+TRIALS = "trials.json"  # in a version's folder: any promise is answered from them
 _STEP = 1.1  # each threshold tested answers this much more than the one before
 
 
@@ -46,18 +51,95 @@ class Dial:
     wrong: int
     right: float
 
-    def keep(self, folder: Path) -> None:
-        """Write it beside the version that it was found for."""
-        (folder / FILE).write_text(json.dumps(asdict(self)), encoding="utf-8")
+
+@dataclass(frozen=True, slots=True)
+class Trials:
+    """What the golden questions gave on a version, and when (seconds since 1970)."""
+
+    rows: tuple[Trial, ...]
+    made: float
+
+    @classmethod
+    def of(cls, folder: Path) -> Trials | None:
+        """Those kept beside a version, if there are any."""
+        stamp = _stamp(folder)
+        return _read(folder / TRIALS, stamp) if stamp else None
+
+
+def _stamp(folder: Path) -> int:
+    """When a version's trials were written, in nanoseconds; 0: it has none."""
+    try:
+        return (folder / TRIALS).stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
+
+
+# A turn asks for the threshold, so what a file says is read and worked out once.
+@lru_cache(maxsize=4)
+def _read(file: Path, _written: int) -> Trials:
+    held = json.loads(file.read_text(encoding="utf-8"))
+    return Trials(tuple(Trial(*row) for row in held["rows"]), float(held["made"]))
+
+
+def keep_trials(folder: Path, rows: Sequence[Trial]) -> Trials:
+    """Write them beside the version that they were made on."""
+    trials = Trials(tuple(rows), time.time())
+    _replace(folder / TRIALS, {"made": trials.made, "rows": [astuple(row) for row in rows]})
+    return trials
 
 
 def kept(folder: Path, most_wrong: float, confidence: float) -> Dial | None:
-    """The dial that was found for a version, if it is of this promise."""
-    file = folder / FILE
-    if not file.is_file():
+    """The dial of a version for a promise, if its trials support one."""
+    stamp = _stamp(folder)
+    return _found(folder / TRIALS, stamp, most_wrong, confidence) if stamp else None
+
+
+@lru_cache(maxsize=16)
+def _found(file: Path, stamp: int, most_wrong: float, confidence: float) -> Dial | None:
+    try:
+        return find_dial(_read(file, stamp).rows, most_wrong, confidence)
+    except DialError:
         return None
-    dial = Dial(**json.loads(file.read_text(encoding="utf-8")))
-    return dial if (dial.most_wrong, dial.confidence) == (most_wrong, confidence) else None
+
+
+def own_share(home: Path) -> float | None:
+    """The share of wrong answers that an operator has set, if one has."""
+    try:
+        held = json.loads((home / PROMISE).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    return float(held["most_wrong"])
+
+
+def set_share(home: Path, most_wrong: float | None) -> None:
+    """Promise it from now on; None: what the settings promise."""
+    if most_wrong is None:
+        (home / PROMISE).unlink(missing_ok=True)
+    else:
+        _replace(home / PROMISE, {"most_wrong": most_wrong})
+
+
+def promise_of(settings: Settings) -> tuple[float, float] | None:
+    """(share that may be wrong, confidence) as an operator has set it, else as the settings do;
+    None where nothing is promised."""
+    share = own_share(settings.home)
+    share = settings.most_wrong if share is None else share
+    return None if share is None else (share, settings.confidence)
+
+
+def threshold_of(settings: Settings, folder: Path) -> float:
+    """The relevance from which a version answers: that of its dial for what is promised, if it has
+    one, but never less than that from which is asked back."""
+    promise = promise_of(settings)
+    dial = kept(folder, *promise) if promise else None
+    return max(dial.threshold, settings.clarify_threshold) if dial else settings.answer_threshold
+
+
+def _replace(path: Path, value: object) -> None:
+    """Write a file at once: turns read it at any moment."""
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    partial.write_text(json.dumps(value), encoding="utf-8")
+    partial.replace(path)
 
 
 def least_answers(most_wrong: float, confidence: float, wrong: int = 0) -> int:

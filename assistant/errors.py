@@ -5,6 +5,7 @@ AssistantError
 ├── GenerationError    the language model failed; the composer takes over
 ├── StoreError         the conversation store cannot be used
 ├── InputError         a request or file cannot be read
+├── TurnStopped        the customer pressed Stop
 └── DialError          the golden questions do not support a promise
 """
 
@@ -27,6 +28,10 @@ class StoreError(AssistantError):
 
 class InputError(AssistantError):
     """A request or an input file cannot be read."""
+
+
+class TurnStopped(AssistantError):
+    """The customer pressed Stop; what listens to a turn raises it, and the turn ends early."""
 
 
 class DialError(AssistantError):

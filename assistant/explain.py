@@ -81,6 +81,8 @@ def span_of(sentence: CheckedSentence, evidence: Sequence[Evidence]) -> tuple[in
 def plain_reason(outcome: Outcome, language: str) -> str:
     """A sentence that tells the customer why; "" where the reply says it all."""
     match outcome:
+        case Answer(reason="curated"):
+            return phrases.say("why_curated", language)
         case Answer(citations=citations, generator=generator) if citations:
             key = "why_quoted" if generator == "quote" else "why_written"
             title = citations[0].title.split(TITLE_JOINT)[0]

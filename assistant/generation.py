@@ -35,9 +35,21 @@ class QuotingComposer:
     def generate(self, question: Question, evidence: Sequence[Evidence]) -> Drafts:
         """Quote the best evidence; in another language than the reply's, under a short lead-in."""
         best = evidence[0]
+        if best.kind == "curated":
+            yield from _word_for_word(best)
+            return
         if best.language != question.language:
             lead_in = phrases.foreign_lead_in(question.language, best.language)
             yield DraftSentence(lead_in, best.id, is_frame=True)
         for line in (best.quote or best.text).splitlines():
             for position, sentence in enumerate(split_sentences(line)):
                 yield DraftSentence(sentence, best.id, starts_line=position == 0)
+
+
+def _word_for_word(evidence: Evidence) -> Drafts:
+    """The whole text, with all that stands between its sentences."""
+    end = 0
+    for sentence in split_sentences(evidence.text):
+        start = evidence.text.index(sentence, end)
+        yield DraftSentence(sentence, evidence.id, joint=evidence.text[end:start])
+        end = start + len(sentence)

@@ -16,7 +16,7 @@ from pathlib import Path
 from tokenizers.decoders import DecodeStream
 
 from assistant.errors import GenerationError
-from assistant.generation import Drafts, Generator
+from assistant.generation import Drafts
 from assistant.grounding import GroundingCheck
 from assistant.settings import ModelSettings
 from assistant.token_engines import Request, Sampling, TokenEngine
@@ -80,7 +80,8 @@ class LanguageModel:
                 if sentence in said:  # a model that has begun to repeat itself adds nothing
                     return
                 said.add(sentence)
-                draft = _draft(masker.restore(sentence), evidence[: len(prompt.passages)])
+                read = evidence[: len(prompt.passages)]
+                draft = _draft(masker.restore(sentence), read, prompt.text)
                 if draft.text:
                     yield draft
         finally:
@@ -91,6 +92,10 @@ class LanguageModel:
         vocabulary, settings = self.engine.vocabulary, self.settings
         room = min(settings.prompt_tokens, self.engine.positions - settings.max_new_tokens)
         return self.template.fit(passages, past, question, lambda t: len(vocabulary.ids(t)), room)
+
+    def close(self) -> None:
+        """Let go of the model."""
+        self.engine.close()
 
     def _request(self, prompt: Prompt) -> Request:
         deadline = time.monotonic() + self.settings.timeout_seconds
@@ -124,7 +129,7 @@ class BestOf:
 
     name: GeneratorName = "lm"
 
-    def __init__(self, generators: Sequence[Generator], check: GroundingCheck) -> None:
+    def __init__(self, generators: Sequence[LanguageModel], check: GroundingCheck) -> None:
         self.generators = generators
         self.check = check
 
@@ -133,6 +138,10 @@ class BestOf:
         with ThreadPoolExecutor(len(self.generators)) as pool:
             replies = pool.map(lambda g: list(g.generate(question, evidence)), self.generators)
             yield from max(replies, key=lambda reply: self._support(reply, evidence))
+
+    def close(self) -> None:
+        """Let go of the model, which they share."""
+        self.generators[0].close()
 
     def _support(
         self, reply: Sequence[DraftSentence], evidence: Sequence[Evidence]
@@ -149,7 +158,7 @@ def load_language_model(
     engines: Path,
     threads: int,
     check: GroundingCheck,
-) -> Generator:
+) -> LanguageModel | BestOf:
     """The generator that the settings name, with an adapter's folder if there is one.
 
     Raises GenerationError when base or adapter is missing, unsafe, or not made for the other.
@@ -221,8 +230,9 @@ def _sentences(pieces: Iterable[str]) -> Iterator[str]:
     yield from split_sentences(_MARKS_AFTER_STOP.sub(r"\2\1", text))
 
 
-def _draft(sentence: str, evidence: Sequence[Evidence]) -> DraftSentence:
+def _draft(sentence: str, evidence: Sequence[Evidence], prompt: str) -> DraftSentence:
     """The sentence without its marks; the first mark that names evidence says what it rests on."""
     numbers = [int(mark) for mark in _MARK.findall(sentence)]
     known = [evidence[n - 1].id for n in numbers if 1 <= n <= len(evidence)]
-    return DraftSentence(_MARK.sub("", sentence).strip(), known[0] if known else None)
+    text = _MARK.sub("", sentence).strip()
+    return DraftSentence(text, known[0] if known else None, prompt=prompt)

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from assistant import phrases
 from assistant.disputes import dispute_of, lead_in, with_both_sides
-from assistant.errors import GenerationError
+from assistant.errors import GenerationError, TurnStopped
 from assistant.followup import Names, no_names, resolve
 from assistant.generation import Drafts, Generator, QuotingComposer
 from assistant.grounding import GroundingCheck
@@ -48,20 +48,41 @@ from knowledge.segment import is_cjk
 log = logging.getLogger(__name__)
 STAGES = ("language", "intent", "retrieval", "generation", "grounding")
 Listener = Callable[[Event], None]
+Curated = Callable[[Question], Fetched | None]  # what the shop itself has written for a question
 
 
 def ignore(event: Event) -> None:
     """A listener for callers that want only the finished reply."""
 
 
+def no_curated(_: Question) -> Fetched | None:
+    """For a shop that has written no answers itself."""
+    return None
+
+
 class Watch:
-    """Announces each stage and adds up the milliseconds it takes."""
+    """Announces each stage, adds up the milliseconds it takes, and keeps the prompt of a model.
+
+    A listener that raises TurnStopped is not told anything more.
+    """
 
     def __init__(self, listen: Listener) -> None:
-        self.listen = listen
+        self._listen = listen
         self.language = ""
+        self.prompt = ""
         self.milliseconds = dict.fromkeys(STAGES, 0.0)
+        self.first_sentence_ms: float | None = None
         self.started = time.perf_counter()
+
+    def listen(self, event: Event) -> None:
+        """Tell the listener."""
+        if self.first_sentence_ms is None and isinstance(event, SentenceReady):
+            self.first_sentence_ms = round(1000 * (time.perf_counter() - self.started), 2)
+        try:
+            self._listen(event)
+        except TurnStopped:
+            self._listen = ignore
+            raise
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -93,6 +114,7 @@ class Assistant:
         generator: Generator,
         grounding: GroundingCheck,
         names: Names = no_names,
+        curated: Curated = no_curated,
     ) -> None:
         self.settings = settings
         self.detector = detector
@@ -104,10 +126,19 @@ class Assistant:
         self.composer = QuotingComposer()
         self.grounding = grounding
         self.names = names
+        self.curated = curated
 
     def respond(self, utterance: Utterance, listen: Listener = ignore) -> Reply:
         """The reply to an utterance; stages and verified sentences are announced to listen."""
         watch = Watch(listen)
+        try:
+            return self._respond(utterance, watch)
+        except TurnStopped:
+            text = phrases.say("stopped", watch.language or self.settings.default_language)
+            return self._reply(Refuse(text, "customer:stopped"), UNKNOWN, watch)
+
+    def _respond(self, utterance: Utterance, watch: Watch) -> Reply:
+        """The turn, stage by stage."""
         text = clean(utterance.text)
         with watch.stage("language"):
             watch.language = language = self._language(text, utterance)
@@ -125,11 +156,13 @@ class Assistant:
         with watch.stage("intent"):
             intent = self.router.route(question.standalone, language)
         with watch.stage("retrieval"):
-            skill = self.skills[self.router.skill(intent)]
-            fetched = skill.fetch(question, intent)
+            skill = self.router.skill(intent)
+            # Who wants a person gets one, whatever the shop has written.
+            curated = self.curated(question) if skill != "person" else None
+            fetched = curated or self.skills[skill].fetch(question, intent)
         if fetched.outcome:
             return self._reply(fetched.outcome, intent, watch, question, fetched)
-        outcome, dropped = self._answer(question, fetched.evidence, watch)
+        outcome, dropped = self._answer(question, fetched, watch)
         return self._reply(outcome, intent, watch, question, fetched, dropped)
 
     def _language(self, text: str, utterance: Utterance) -> str:
@@ -144,14 +177,16 @@ class Assistant:
         return Refuse(text, f"safety:{concern.kind}")
 
     def _answer(
-        self, question: Question, evidence: Sequence[Evidence], watch: Watch
+        self, question: Question, fetched: Fetched, watch: Watch
     ) -> tuple[Outcome, tuple[CheckedSentence, ...]]:
         """Draft and check; what is unsupported is dropped, and with nothing left we quote."""
-        usable = [e for e in evidence if e.relevance >= self.settings.clarify_threshold]
+        usable = [e for e in fetched.evidence if e.relevance >= self.settings.clarify_threshold]
         dropped: list[CheckedSentence] = []
-        for generator in dict.fromkeys((self.generator, self.composer)):
+        writer = self.composer if fetched.reason else self.generator
+        for generator in dict.fromkeys((writer, self.composer)):
             answer = self._draft(generator, question, usable, watch, dropped)
             if answer:
+                answer = replace(answer, reason=fetched.reason)
                 return self._both_sides(answer, question, usable, watch), tuple(dropped)
         text = phrases.say("unsupported", question.language)
         return Handoff(text, "grounding:unsupported"), tuple(dropped)
@@ -180,14 +215,14 @@ class Assistant:
         dropped: list[CheckedSentence],
     ) -> Answer | None:
         """An answer of verified sentences, or None; it ends before one that is not supported, as
-        what follows leans on it. `dropped` takes the sentences left out."""
+        what follows leans on it, or where the customer pressed Stop. `dropped` takes the sentences
+        left out."""
         supported: list[CheckedSentence] = []
         text = ""
         try:
             with closing(generator.generate(question, evidence)) as drafts:
                 while draft := self._next(drafts, watch):
-                    space = "" if is_cjk(draft.text) else " "
-                    joint = "\n" if draft.starts_line or draft.is_frame else space
+                    joint = _joint(draft)
                     if draft.is_frame:
                         text += joint + draft.text
                         continue
@@ -201,6 +236,9 @@ class Assistant:
                     watch.listen(SentenceReady(checked, joint))
         except GenerationError as error:
             log.warning("the generator %s failed: %s", generator.name, error)
+        except TurnStopped:
+            if not supported:
+                raise
         if not supported:
             return None
         citations = _citations(supported, evidence)
@@ -208,7 +246,9 @@ class Assistant:
 
     def _next(self, drafts: Drafts, watch: Watch) -> DraftSentence | None:
         with watch.stage("generation"):
-            return next(drafts, None)
+            draft = next(drafts, None)
+        watch.prompt = (draft.prompt if draft else "") or watch.prompt
+        return draft
 
     def _reply(
         self,
@@ -230,7 +270,18 @@ class Assistant:
             threshold=fetched.threshold,
             dropped=dropped,
             standalone=question.standalone if question else "",
+            prompt=watch.prompt,
+            version=fetched.version,
+            first_sentence_ms=watch.first_sentence_ms,
         )
+
+
+def _joint(draft: DraftSentence) -> str:
+    """What stands before a sentence."""
+    if draft.joint is not None:
+        return draft.joint
+    space = "" if is_cjk(draft.text) else " "
+    return "\n" if draft.starts_line or draft.is_frame else space
 
 
 def _citations(

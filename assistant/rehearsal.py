@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from assistant.dial import Dial, Trial, find_dial
+from assistant.dial import Dial, Trial, Trials, find_dial, keep_trials, promise_of
 from assistant.errors import DialError
 from assistant.replay import (
     ReplayQuestion,
@@ -24,13 +24,12 @@ _NEARLY_NONE = 1e-6
 
 
 def rehearse(settings: Settings, version: str, progress: Progress = silent) -> Rehearsal:
-    """The answers that would change; where the shop allows a share of wrong answers, the version's
-    dial is found and kept beside it, or a remark says why there is none."""
+    """The answers that would change; where a share of wrong answers is promised, the version's
+    dial is found, or a remark says why there is none."""
     remarks: tuple[str, ...] = ()
-    if settings.most_wrong is not None:
+    if promise := promise_of(settings):
         try:
-            dial = dial_of(settings, version, settings.most_wrong, settings.confidence, progress)
-            dial.keep(Versions(settings.home).folder_of(version))
+            dial_of(settings, version, *promise, progress)
         except DialError as error:
             remarks = (f"{error}. Until then answer_threshold holds.",)
     return Rehearsal(tuple(as_rows(replay(settings, version, progress))), remarks)
@@ -44,8 +43,18 @@ def dial_of(
     progress: Progress = silent,
 ) -> Dial:
     """The dial of a version for a promise. Raises DialError when it cannot be kept."""
-    questions = [q for q in home_golden(settings) if q.answerable is not None]
-    return find_dial(trials_of(settings, version, questions, progress), most_wrong, confidence)
+    return find_dial(try_version(settings, version, progress).rows, most_wrong, confidence)
+
+
+def try_version(settings: Settings, version: str, progress: Progress = silent) -> Trials:
+    """The golden questions put to a version; what they gave is kept beside it."""
+    trials = trials_of(settings, version, labelled(settings), progress)
+    return keep_trials(Versions(settings.home).folder_of(version), trials)
+
+
+def labelled(settings: Settings) -> list[ReplayQuestion]:
+    """The golden questions that say whether they have an answer."""
+    return [q for q in home_golden(settings) if q.answerable is not None]
 
 
 def trials_of(
@@ -55,14 +64,14 @@ def trials_of(
     progress: Progress = silent,
 ) -> list[Trial]:
     """The questions put to a version that answers whatever it finds."""
-    lax = settings.model_copy(
-        update={
-            "answer_threshold": _NEARLY_NONE,
-            "clarify_threshold": _NEARLY_NONE,
-            "most_wrong": None,
-        }
+    lax = settings.model_copy(update={"clarify_threshold": _NEARLY_NONE})
+    replies = replies_of(
+        lax,
+        version,
+        questions,
+        lambda n: progress("dial", n, len(questions)),
+        lambda: _NEARLY_NONE,
     )
-    replies = replies_of(lax, version, questions, lambda n: progress("dial", n, len(questions)))
     return [
         Trial(
             reply.considered[0].relevance if reply.kind == "answer" and reply.considered else 0.0,

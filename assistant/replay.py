@@ -76,9 +76,14 @@ def golden_questions(path: Path) -> list[ReplayQuestion]:
         raise AssistantError(f"{path} is not JSON Lines of {{text, relevant}}: {error}") from error
 
 
+def golden_file(settings: Settings) -> Path:
+    """Where the home's golden questions are, if it has any."""
+    return settings.golden or settings.home / "golden.jsonl"
+
+
 def home_golden(settings: Settings) -> list[ReplayQuestion]:
     """The home's golden questions; none where there is no such file."""
-    golden = settings.golden or settings.home / "golden.jsonl"
+    golden = golden_file(settings)
     return golden_questions(golden) if settings.golden or golden.is_file() else []
 
 
@@ -114,6 +119,13 @@ def replay(
         settings, version, questions,
         lambda n: progress("replay", len(questions) + n, 2 * len(questions)),
     )  # fmt: skip
+    return answer_changes(questions, before, after)
+
+
+def answer_changes(
+    questions: Sequence[ReplayQuestion], before: Sequence[Answered], after: Sequence[Answered]
+) -> list[AnswerChange]:
+    """The questions that are answered otherwise after than before."""
     return [
         AnswerChange(Masker().mask(question.text), old, new, _verdict(question, old, new))
         for question, old, new in zip(questions, before, after, strict=True)
@@ -136,12 +148,13 @@ def replies_of(
     version: str,
     questions: Sequence[ReplayQuestion],
     progress: Callable[[int], None],
+    threshold: Callable[[], float] | None = None,
 ) -> list[Reply]:
     """A version's replies; without the language model, whose words differ by chance."""
     quoting = settings.model_copy(update={"model": settings.model.model_copy(update={"base": ""})})
     knowledge = build_knowledge(quoting)
     knowledge.versions = Pinned(Versions(settings.home), version)
-    assistant = build_assistant(quoting, knowledge)
+    assistant = build_assistant(quoting, knowledge, threshold)
     replies = []
     for done, question in enumerate(questions, start=1):
         replies.append(assistant.respond(Utterance(question.text)))

@@ -3,10 +3,11 @@ found helpful, up to the last of them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from assistant.conversations import Conversations, StoredMessage
+from assistant.edits import Edit, Edits
 from knowledge.types import document_of
 
 
@@ -14,12 +15,14 @@ def reviewed_dialogues(store: Conversations, since: float = 0.0) -> Iterator[dic
     """Records as `finetune prepare` reads them, of conversations that changed since then.
 
     What a customer rated down is left out, and so are the words of a hand-off. `passages` are the
-    documents that were found for the questions.
+    documents that were found for the questions. A reply that an agent made of a suggestion has the
+    suggestion as `edited_from`: of the two the agent preferred the reply.
     """
     verdicts = {r["message"]: bool(r["helpful"]) for r in store.ratings()}
+    edits = Edits(store)
     for name, messages in store.threads(since):
         conversation = store.get(name)
-        record = _record(messages, verdicts)
+        record = _record(messages, verdicts, edits.of(name))
         if conversation and record:
             yield {
                 "id": name,
@@ -29,7 +32,9 @@ def reviewed_dialogues(store: Conversations, since: float = 0.0) -> Iterator[dic
             }
 
 
-def _record(messages: Sequence[StoredMessage], verdicts: dict[int, bool]) -> dict[str, Any] | None:
+def _record(
+    messages: Sequence[StoredMessage], verdicts: Mapping[int, bool], edits: Mapping[int, Edit]
+) -> dict[str, Any] | None:
     """Turns, passages and intent of a conversation in which something was reviewed."""
     turns: list[dict[str, str]] = []
     documents: dict[str, None] = {}
@@ -46,7 +51,9 @@ def _record(messages: Sequence[StoredMessage], verdicts: dict[int, bool]) -> dic
             turns.append({"role": "agent", "text": message.text})
             reviewed = len(turns) if verdict else reviewed
         else:
-            turns.append({"role": message.role, "text": message.text})
+            edit = edits.get(message.id)
+            made_of = {"edited_from": edit.suggestion} if edit and edit.changed else {}
+            turns.append({"role": message.role, "text": message.text} | made_of)
             reviewed = len(turns) if message.role == "agent" else reviewed
     if not reviewed:
         return None

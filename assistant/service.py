@@ -8,11 +8,13 @@ from typing import Any
 from assistant import phrases
 from assistant.contract import reply_to_json, trace_of
 from assistant.conversations import Conversation, Conversations, StoredMessage
+from assistant.curated import REASON, CuratedAnswers, key_of
 from assistant.errors import InputError
+from assistant.handoff import Event, Handoffs
 from assistant.intent import UNKNOWN
 from assistant.pipeline import Assistant, Listener, ignore
 from assistant.safety import clean
-from assistant.types import Handoff, Reply, Utterance
+from assistant.types import Handoff, Message, Reply, Utterance
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +25,8 @@ class ChatService:
     def __init__(self, assistant: Assistant, conversations: Conversations) -> None:
         self.assistant = assistant
         self.conversations = conversations
+        self.curated = CuratedAnswers(conversations)
+        self.handoffs = Handoffs(conversations, assistant.settings.hours)
 
     def start(self, language: str = "", customer_id: str | None = None) -> Conversation:
         """A new conversation; `customer_id` comes from a verified session."""
@@ -37,57 +41,66 @@ class ChatService:
         Raises InputError when the conversation does not exist or is closed.
         """
         conversation = self._open(conversation_id)
-        history = self.conversations.history(conversation_id)
         sent = self.conversations.add(conversation_id, "customer", clean(text), message_id)
         if stored := self.conversations.find(conversation_id, sent.message_id, "assistant"):
             return stored
         if conversation.state != "bot":
             return None
+        before = self.conversations.messages(conversation_id)
+        history = tuple(Message(m.role, m.text) for m in before if m.id < sent.id)
         utterance = Utterance(
             text, history, conversation.customer_id, conversation.language, conversation_id
         )
         reply = self._respond(utterance, listen)
         body = reply_to_json(reply) | {"trace": trace_of(reply)}
-        answer = self.conversations.add(
-            conversation_id, "assistant", reply.outcome.text, sent.message_id, body
-        )
-        if isinstance(reply.outcome, Handoff):
-            self.hand_off(conversation_id, reply.outcome.reason)
-        return answer
+        said = self.handoffs.speak(conversation_id, sent.message_id, reply.outcome.text, body)
+        if said is not None:
+            self._count(conversation_id, said)
+        return said
 
-    def hand_off(self, conversation_id: str, reason: str) -> bool:
+    def hand_off(self, conversation_id: str, reason: str = "customer:asked") -> bool:
         """Put the conversation into the queue of people; False if it already left the bot."""
-        return self.conversations.move(
-            conversation_id, "waiting", only_from=("bot",), reason=reason
-        )
+        return self.handoffs.happen(conversation_id, "ask", reason=reason)
+
+    def withdraw(self, conversation_id: str) -> bool:
+        """The customer asks the assistant after all; False unless a person is waited for."""
+        return self.handoffs.happen(conversation_id, "withdraw")
+
+    def reopen(self, conversation_id: str) -> bool:
+        """A closed conversation goes on, with the assistant; False unless it is closed."""
+        return self.handoffs.happen(conversation_id, "reopen")
 
     def take_over(self, conversation_id: str, agent: str) -> bool:
         """The agent speaks from now on; False when another one was faster."""
-        taken = self.conversations.move(
-            conversation_id, "agent", only_from=("waiting", "bot"), agent=agent
-        )
-        if taken:
-            self.conversations.log(agent, "take_over", conversation_id)
-        return taken
+        return self._logged("take_over", conversation_id, "take", agent)
 
     def reply_as(self, conversation_id: str, agent: str, text: str) -> StoredMessage:
         """An agent's message. Raises InputError unless this agent has the conversation."""
-        conversation = self._open(conversation_id)
-        if conversation.state != "agent" or conversation.agent != agent:
-            raise InputError("take the conversation over before you reply")
+        self._open(conversation_id)
         if not clean(text):
             raise InputError("write a message first")
-        return self.conversations.add(conversation_id, "agent", clean(text))
+        said = self.handoffs.speak_as(conversation_id, agent, clean(text))
+        if said is None:
+            raise InputError("take the conversation over before you reply")
+        return said
 
     def hand_back(self, conversation_id: str, agent: str) -> bool:
         """The bot speaks again; False when this agent does not have the conversation."""
-        conversation = self._open(conversation_id)
-        if conversation.agent != agent:
-            return False
-        back = self.conversations.move(conversation_id, "bot", only_from=("agent",), reason="")
-        if back:
-            self.conversations.log(agent, "hand_back", conversation_id)
-        return back
+        return self._logged("hand_back", conversation_id, "return", agent)
+
+    def requeue(self, conversation_id: str, agent: str) -> bool:
+        """The agent leaves it to the team; False when this agent does not have it."""
+        return self._logged("requeue", conversation_id, "requeue", agent)
+
+    def end(self, conversation_id: str, agent: str) -> bool:
+        """Close a conversation; False when another agent has it, or it is closed."""
+        return self._logged("end", conversation_id, "end", agent)
+
+    def _logged(self, what: str, conversation_id: str, event: Event, agent: str) -> bool:
+        happened = self.handoffs.happen(conversation_id, event, agent)
+        if happened:
+            self.conversations.log(agent, what, conversation_id)
+        return happened
 
     def _open(self, conversation_id: str) -> Conversation:
         conversation = self.conversations.get(conversation_id)
@@ -96,6 +109,12 @@ class ChatService:
         if conversation.state == "closed":
             raise InputError("this conversation is closed")
         return conversation
+
+    def _count(self, conversation_id: str, said: StoredMessage) -> None:
+        """A curated answer was shown."""
+        reply = said.reply or {}
+        if reply.get("reason") == REASON:
+            self.curated.hit(key_of(reply["citations"][0]["evidence_id"]), conversation_id, said.id)
 
     def _respond(self, utterance: Utterance, listen: Listener) -> Reply:
         """The pipeline's reply; a failure inside becomes a calm hand-off, and is logged."""

@@ -1,4 +1,5 @@
-"""All settings, built once at the entry point: defaults < frontdesk.toml < FRONTDESK_* < flags.
+"""All settings, built once at the entry point: defaults < frontdesk.toml < FRONTDESK_* < flags <
+what operators have tuned in their room (tuned.json in the home).
 
 Nothing else reads the environment. A nested field is FRONTDESK_KNOWLEDGE__MAX_CHUNK_WORDS in the
 environment and `max_chunk_words` below `[knowledge]` in the file. An unknown key is an error.
@@ -8,18 +9,30 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from assistant.errors import SettingsError
+from assistant.hours import Hours
+from assistant.tuned import FILE, Tuned, problems
 from knowledge.settings import KnowledgeSettings
 
 _PREFIX = "FRONTDESK_"
 _FILE = "frontdesk.toml"
+_ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:\d+)?")
 
 
 class ModelSettings(BaseModel):
@@ -52,6 +65,17 @@ class WebSettings(BaseModel):
         "", description="Signs the identities of logged-in customers (JWT, HS256); 32 characters."
     )
     session_hours: float = Field(12.0, gt=0, description="Hours until staff log in again.")
+    origins: tuple[str, ...] = Field(
+        (), description="Sites that may embed the chat: https://www.example.com, no path."
+    )
+
+    @field_validator("origins")
+    @classmethod
+    def _are_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in origins:
+            if not _ORIGIN.fullmatch(origin):
+                raise ValueError(f"{origin!r} is not an origin: https://host or https://host:port")
+        return origins
 
 
 class Settings(BaseModel):
@@ -85,9 +109,17 @@ class Settings(BaseModel):
     replay_questions: int = Field(
         50, ge=0, description="Most recent real questions replayed before a publish."
     )
+    false_alarms: float = Field(
+        0.05,
+        gt=0,
+        lt=1,
+        description="Probability of a false alert of worse quality, at most, in four weeks.",
+    )
+    hours: Hours = Hours()
     knowledge: KnowledgeSettings = KnowledgeSettings()
     model: ModelSettings = ModelSettings()
     web: WebSettings = WebSettings()
+    _own: Settings | None = PrivateAttr(None)
 
     @model_validator(mode="after")
     def _thresholds_in_order(self) -> Settings:
@@ -100,6 +132,23 @@ class Settings(BaseModel):
         """Where exported engines are kept."""
         return self.home / "engines"
 
+    @property
+    def own(self) -> Settings:
+        """The shop's own settings: these, without what operators have tuned."""
+        return self._own or self
+
+    def tuned_by(self, tuned: Tuned) -> Settings:
+        """The shop's own settings with these values instead of theirs. Raises SettingsError."""
+        own = self.own
+        values = tuned.less(Tuned.of(own)).values()
+        if not values:
+            return own
+        inner = {k: v for k, v in values.items() if k in KnowledgeSettings.model_fields}
+        outer = {k: v for k, v in values.items() if k not in inner}
+        settings = _checked(dict(own) | outer | {"knowledge": dict(own.knowledge) | inner})
+        settings._own = own
+        return settings
+
 
 def load_settings(
     config: Path | None = None,
@@ -110,18 +159,22 @@ def load_settings(
     values = _from_file(config)
     _merge(values, _from_environment(os.environ if environment is None else environment))
     _merge(values, {k: v for k, v in flags.items() if v is not None})
+    own = _checked(values)
+    tuned = Tuned.read(own.home)
+    try:
+        return own.tuned_by(tuned)
+    except SettingsError as error:
+        raise SettingsError(
+            f"{own.home / FILE} does not go with the shop's own {error}; delete the file, or save "
+            "other values in the operators' room"
+        ) from error
+
+
+def _checked(values: Mapping[str, Any]) -> Settings:
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
-        problems = "; ".join(_problem(e) for e in error.errors())
-        raise SettingsError(f"settings: {problems}") from error
-
-
-def _problem(error: Any) -> str:
-    key = ".".join(str(part) for part in error["loc"]) or "settings"
-    if error["type"] == "extra_forbidden":
-        return f"unknown setting {key!r}"
-    return f"{key}: {error['msg']}"
+        raise SettingsError(f"settings: {problems(error)}") from error
 
 
 def _from_file(config: Path | None) -> dict[str, Any]:

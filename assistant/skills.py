@@ -23,7 +23,7 @@ from assistant.types import (
 )
 from knowledge.intent_classifier import OUT_OF_SCOPE
 from knowledge.rerank import MIN_KNOWN_SHARE, Candidate
-from knowledge.retrieve import KnowledgeBase
+from knowledge.retrieve import Depth, KnowledgeBase
 from knowledge.segment import content_words, split_sentences
 from knowledge.types import Passage
 
@@ -34,12 +34,15 @@ _TRACED = 10  # passages that a trace tells of
 @dataclass(frozen=True, slots=True)
 class Fetched:
     """What a skill found: evidence to answer from, or an outcome that ends the turn; and for the
-    trace all that was found, and the relevance from which is answered."""
+    trace all that was found, the relevance from which is answered, and the version that was asked.
+    `reason` is that of an answer which is given word for word."""
 
     evidence: tuple[Evidence, ...] = ()
     outcome: Outcome | None = None
     recalled: tuple[Recalled, ...] = ()
     threshold: float = 0.0
+    version: str = ""
+    reason: str = ""
 
 
 class Skill(Protocol):
@@ -66,15 +69,16 @@ class KnowledgeSkill:
     def fetch(self, question: Question, intent: Intent) -> Fetched:
         """Passages relevant enough to quote; else a clarifying question, a refusal or a person."""
         vector = self.knowledge.encoder.embed([question.standalone])[0]
-        count = max(self.settings.knowledge.rerank_passages, _MAX_CHOICES)
+        depth = Depth.of(self.settings.knowledge)
+        count = max(depth.passages, _MAX_CHOICES)
         found = self.knowledge.candidates(
-            question.standalone, vector, count, "reranked", question.language
+            question.standalone, vector, count, "reranked", question.language, depth=depth
         )
         evidence = tuple(self._evidence(c) for c in found[:count])
         recalled = tuple(_recalled(c) for c in found[:_TRACED])
         threshold = self._threshold()
         outcome = self._instead_of_answer(question, intent, evidence, threshold)
-        return Fetched(evidence, outcome, recalled, threshold)
+        return Fetched(evidence, outcome, recalled, threshold, self.knowledge.version)
 
     def _instead_of_answer(
         self, question: Question, intent: Intent, evidence: Sequence[Evidence], threshold: float

@@ -45,6 +45,23 @@ messages = Table(
     Column("created", Float, nullable=False),
     UniqueConstraint("conversation_id", "message_id", "role"),
 )
+handoffs = Table(
+    "handoffs",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("conversation_id", String(32), nullable=False),
+    Column("event", String(10), nullable=False),
+    Column("who", String(64), nullable=False),
+    Column("created", Float, nullable=False),
+    Index("by_time", "created"),
+)
+contacts = Table(
+    "contacts",
+    metadata,
+    Column("conversation_id", String(32), primary_key=True),
+    Column("email", String(254), nullable=False),
+    Column("created", Float, nullable=False),
+)
 ratings = Table(
     "ratings",
     metadata,
@@ -53,6 +70,64 @@ ratings = Table(
     Column("message", Integer, nullable=False),
     Column("helpful", Integer, nullable=False),
     Column("reason", Text, nullable=False),
+    Column("created", Float, nullable=False),
+    UniqueConstraint("message"),
+)
+notes = Table(
+    "notes",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("conversation_id", String(32), nullable=False, index=True),
+    Column("who", String(64), nullable=False),
+    Column("text", Text, nullable=False),
+    Column("created", Float, nullable=False),
+)
+edits = Table(
+    "edits",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("conversation_id", String(32), nullable=False, index=True),
+    Column("message", Integer, nullable=False),
+    Column("suggestion", Text, nullable=False),
+    Column("sent", Text, nullable=False),
+    Column("evidence_id", Text, nullable=False),
+    Column("inserted", Integer, nullable=False),
+    Column("created", Float, nullable=False),
+    UniqueConstraint("message"),
+)
+canned = Table(
+    "canned",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("shortcut", String(32), nullable=False),
+    Column("language", String(8), nullable=False),
+    Column("text", Text, nullable=False),
+    Column("who", String(64), nullable=False),
+    Column("updated", Float, nullable=False),
+    UniqueConstraint("shortcut", "language"),
+)
+curated = Table(
+    "curated",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("question", Text, nullable=False),
+    Column("wordings", Text, nullable=False),
+    Column("answer", Text, nullable=False),
+    Column("language", String(8), nullable=False),
+    Column("valid_from", String(10)),
+    Column("valid_until", String(10)),
+    Column("enabled", Integer, nullable=False),
+    Column("created", Float, nullable=False),
+    Column("updated", Float, nullable=False),
+    Column("who", String(64), nullable=False),
+)
+curated_hits = Table(
+    "curated_hits",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("curated_id", String(32), nullable=False, index=True),
+    Column("conversation_id", String(32), nullable=False, index=True),
+    Column("message", Integer, nullable=False),
     Column("created", Float, nullable=False),
     UniqueConstraint("message"),
 )

@@ -99,6 +99,7 @@ class TokenEngine(ABC):
         self._waiting: deque[Request] = deque()
         self._changed = threading.Condition()
         self._started = False
+        self._closed = False
 
     def submit(self, request: Request) -> None:
         """Have a request decoded. Raises GenerationError when too many wait already."""
@@ -111,6 +112,12 @@ class TokenEngine(ABC):
                     threading.Thread(target=self._work, name=self.name, daemon=True).start()
             self._waiting.append(request)
             self._changed.notify()
+
+    def close(self) -> None:
+        """Let the threads end when nothing waits: they hold the model."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
 
     @property
     def waiting(self) -> int:
@@ -126,8 +133,7 @@ class TokenEngine(ABC):
         return False
 
     def _work(self) -> None:
-        while True:
-            batch = self._next()
+        while batch := self._next():
             error: BaseException | None = None
             try:
                 self.decode(batch)
@@ -138,7 +144,7 @@ class TokenEngine(ABC):
                 request.finish(error)
 
     def _next(self) -> list[Request]:
-        """The request that has waited longest, and others that go with it."""
+        """The request that has waited longest, and others that go with it; none when closed."""
         with self._changed:
             while True:
                 while self._waiting:
@@ -151,6 +157,8 @@ class TokenEngine(ABC):
                         with suppress(ValueError):
                             self._waiting.remove(request)
                     return [first, *others]
+                if self._closed:
+                    return []
                 self._changed.wait()
 
 

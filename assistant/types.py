@@ -63,14 +63,15 @@ class Concern:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """A passage or a record fetched for this turn; the only thing a reply may rest on.
+    """A passage, a record or a curated answer fetched for this turn; the only thing a reply may
+    rest on.
 
     `quote` is the stretch of `text` most likely to answer, `relevance` (0 to 1) the calibrated
     probability that it does.
     """
 
     id: str
-    kind: Literal["passage", "record"]
+    kind: Literal["passage", "record", "curated"]
     source: str
     title: str
     text: str
@@ -155,13 +156,16 @@ class DraftSentence:
     """A sentence a generator proposes; `evidence_id` is what it says it rests on.
 
     `is_frame` marks the assistant's own connecting words ("Our returns page says:"), which claim
-    nothing about the shop; `starts_line` keeps the line breaks of what is quoted.
+    nothing about the shop; `starts_line` keeps the line breaks of what is quoted, and `joint` all
+    that stands before it; `prompt` is what a language model read before it said this.
     """
 
     text: str
     evidence_id: str | None = None
     is_frame: bool = False
     starts_line: bool = False
+    joint: str | None = None
+    prompt: str = field(default="", compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +234,9 @@ Outcome = Answer | Clarify | Refuse | Handoff
 @dataclass(frozen=True, slots=True)
 class Reply:
     """One finished turn: the outcome and how it came about. `latency_ms` is by stage, `threshold`
-    the relevance from which was answered."""
+    the relevance from which was answered, `prompt` what a language model read, if one wrote,
+    `version` that of the knowledge base, if it was asked, `first_sentence_ms` the milliseconds
+    until the first verified sentence was announced, if one was."""
 
     outcome: Outcome
     language: str
@@ -241,6 +247,9 @@ class Reply:
     threshold: float = 0.0
     dropped: tuple[CheckedSentence, ...] = ()
     standalone: str = ""
+    prompt: str = ""
+    version: str = ""
+    first_sentence_ms: float | None = None
 
     @property
     def kind(self) -> str:

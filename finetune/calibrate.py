@@ -92,7 +92,12 @@ class Unread:
         return list(candidates)
 
     def rerank(
-        self, question: str, candidates: Sequence[Candidate], index: Index, known: float
+        self,
+        question: str,
+        candidates: Sequence[Candidate],
+        index: Index,
+        known: float,
+        passages: int,
     ) -> list[Candidate]:
         """The candidates."""
         return list(candidates)

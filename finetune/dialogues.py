@@ -149,7 +149,8 @@ def _dialogue(row: Any, usual_id: str) -> Dialogue:
 
 
 def _turn(value: Any, role_key: str, text_key: str) -> Turn | None:
-    """A turn, or None for one that neither side said."""
+    """A turn, or None for one that neither side said. What else it holds is left alone: so far no
+    run learns from the `edited_from` of a reviewed reply."""
     if not isinstance(value, dict):
         raise _UnusableError("a turn is not an object")
     name = str(value.get(role_key) or "").strip().casefold()

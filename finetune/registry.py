@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from finetune.errors import AdapterError, BaseModelError
+from finetune.errors import AdapterError, BaseModelError, FinetuneError, GateError
 from finetune.export import exported
 from finetune.manifest import (
     INT8_ENGINE,
@@ -28,6 +28,7 @@ from finetune.manifest import (
     NF4,
     NF4_ENGINE,
     AdapterManifest,
+    Scorecard,
     base_digest,
     check_gate,
     replace_file,
@@ -38,9 +39,10 @@ from finetune.manifest import (
 from finetune.prompt import Prompt, PromptTemplate, Turn, titled
 
 __all__ = [
-    "INT8_ENGINE", "NF4", "NF4_ENGINE", "AdapterManifest", "BaseModelError", "Canary", "Prompt",
-    "PromptTemplate", "Registry", "Turn", "base_digest", "exported", "resolve_base", "titled",
-    "validate_adapter", "validate_base",
+    "INT8_ENGINE", "NF4", "NF4_ENGINE", "AdapterError", "AdapterManifest", "BaseModelError",
+    "Canary", "FinetuneError", "GateError", "Prompt", "PromptTemplate", "Registry", "Scorecard",
+    "Turn", "base_digest", "check_gate", "exported", "resolve_base", "titled", "validate_adapter",
+    "validate_base",
 ]  # fmt: skip
 
 
@@ -78,6 +80,12 @@ class Registry:
         promoted = self._promoted()
         return self.folder / promoted[-1] if promoted else None
 
+    def before(self) -> Path | None:
+        """Folder of the adapter promoted before it, or None: a rollback would serve the bare
+        base."""
+        promoted = self._promoted()
+        return self.folder / promoted[-2] if promoted[1:] else None
+
     def canary(self) -> Canary | None:
         """The adapter that answers a share of the conversations, if there is one."""
         held = self._pointer().get("canary")
@@ -90,7 +98,9 @@ class Registry:
         name. Raises AdapterError, GateError."""
         manifest = validate_adapter(source)
         check_gate(manifest)
-        name = f"{source.resolve().name}-{manifest.adapter_sha256[:12]}"
+        # One that was promoted before keeps its name.
+        suffix = f"-{manifest.adapter_sha256[:12]}"
+        name = source.resolve().name.removesuffix(suffix) + suffix
         # A scorecard can be renewed for the same weights, so the copy is always made anew.
         partial = self.folder / f".{name}.{os.getpid()}.partial"
         shutil.rmtree(partial, ignore_errors=True)

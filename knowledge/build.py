@@ -27,7 +27,6 @@ def open_knowledge(home: Path, engines: Path, settings: KnowledgeSettings) -> Kn
     reranker = CrossEncoderReranker(
         CrossEncoder(folder, engines, settings.threads),
         Calibration.load(folder / CALIBRATION),
-        settings.rerank_passages,
     )
     encoder = load_encoder(settings.encoder, engines, settings.threads)
     places.load()

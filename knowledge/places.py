@@ -63,6 +63,25 @@ def with_countries(text: str, language: str = "") -> str:
     return text
 
 
+def countries_in(text: str, language: str = "") -> list[str]:
+    """The countries that a text names, by themselves or by their towns, in its order and in its
+    language."""
+    language = "zh" if is_cjk(text) else language or "en"
+    named = _countries(language).findall(with_countries(text, language))
+    return list(dict.fromkeys(named))
+
+
+@cache
+def _countries(language: str) -> re.Pattern[str]:
+    names = {str(n) for code, n in _locale(language).territories.items() if code.isalpha()}
+    names |= set(_NAMES["usual"].get(language, {}).values())
+    names |= set(_NAMES["countries_too"].get(language, ()))
+    # A longer name first: South Sudan is not Sudan.
+    ordered = sorted(names - set(_NAMES["hardly_countries"]), key=len, reverse=True)
+    any_of = "|".join(map(re.escape, ordered))
+    return re.compile(any_of if language == "zh" else rf"(?<!\w)(?:{any_of})(?!\w)")
+
+
 def _lies_in(town: Town, language: str) -> Iterator[str]:
     regions = _NAMES["provinces"] if language == "zh" else _NAMES["british"] | _states()
     wanted = {"zh": ("CN",), "en": ("US", "GB")}.get(language, ())

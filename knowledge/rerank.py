@@ -106,9 +106,15 @@ class Reranker(Protocol):
         ...
 
     def rerank(
-        self, question: str, candidates: Sequence[Candidate], index: Index, known: float
+        self,
+        question: str,
+        candidates: Sequence[Candidate],
+        index: Index,
+        known: float,
+        passages: int,
     ) -> list[Candidate]:
-        """Candidates with `quote` and `relevance` (0 to 1), best first."""
+        """Candidates, of which at most `passages` are read, with `quote` and `relevance` (0 to 1),
+        best first."""
         ...
 
 
@@ -181,10 +187,9 @@ class Calibration:
 class CrossEncoderReranker:
     """Orders candidates by cheap evidence, then reads the first ones until one is sure."""
 
-    def __init__(self, reader: Reader, calibration: Calibration, passages: int) -> None:
+    def __init__(self, reader: Reader, calibration: Calibration) -> None:
         self.reader = reader
         self.calibration = calibration
-        self.passages = passages
 
     def fuse(
         self, question: str, candidates: Sequence[Candidate], index: Index, known: float
@@ -197,7 +202,12 @@ class CrossEncoderReranker:
         return sorted(weighed, key=lambda c: -c.score)
 
     def rerank(
-        self, question: str, candidates: Sequence[Candidate], index: Index, known: float
+        self,
+        question: str,
+        candidates: Sequence[Candidate],
+        index: Index,
+        known: float,
+        passages: int,
     ) -> list[Candidate]:
         """Weigh, read, sort; candidates that were not read follow in the order of the prior."""
         asked = frozenset(content_words(question))
@@ -206,7 +216,7 @@ class CrossEncoderReranker:
         weights = [self.calibration.relevance(kind, row) for row in rows]
         candidates = [replace(c, weight=w) for c, w in zip(candidates, weights, strict=True)]
         order = sorted(range(len(rows)), key=lambda n: -weights[n])
-        first = order[: self.passages]
+        first = order[:passages]
         if kind == "prior":
             judged = self._read(question, candidates, rows, first)
         else:

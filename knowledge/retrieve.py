@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Literal
@@ -30,6 +31,20 @@ _MOST_MORE = 200  # chunks asked for beyond those wanted, in the place of some o
 Mode = Literal["dense", "bm25", "fused", "reranked"]
 MODES: tuple[Mode, ...] = ("dense", "bm25", "fused", "reranked")
 Ranking = list[tuple[int, float]]  # (row of the chunk, score), best first
+
+
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """How far one search goes: chunks that each retriever hands to fusion, and passages that the
+    reranker reads."""
+
+    candidates: int
+    passages: int
+
+    @classmethod
+    def of(cls, settings: KnowledgeSettings) -> Depth:
+        """As the settings say."""
+        return cls(settings.candidates, settings.rerank_passages)
 
 
 class Index:
@@ -150,6 +165,11 @@ class KnowledgeBase:
         assert self._index
         return self._index
 
+    @property
+    def version(self) -> str:
+        """Name of the version that is searched, or nothing before the first search."""
+        return self._index.store.folder.name if self._index else ""
+
     def _load(self) -> None:
         folder: Path = self.versions.current_folder()
         if self._index is None or self._index.store.folder != folder:
@@ -219,9 +239,12 @@ class KnowledgeBase:
         language: str = "",
         for_staff: bool = False,
         day: date | None = None,
+        depth: Depth | None = None,
     ) -> list[Candidate]:
-        """Ranked candidates; `vector` is the query's embedding, made once for the whole turn."""
-        asked = (query, vector, k, mode, language, for_staff, day or date.today())
+        """Ranked candidates; `vector` is the query's embedding, made once for the whole turn. The
+        depth is that of the settings if none is given."""
+        depth = depth or Depth.of(self.settings)
+        asked = (query, vector, k, mode, language, for_staff, day or date.today(), depth)
         index = self.index()
         try:
             return self._candidates(index, *asked)
@@ -241,26 +264,34 @@ class KnowledgeBase:
         language: str,
         for_staff: bool,
         today: date,
+        depth: Depth,
     ) -> list[Candidate]:
         language = language or self.detector.detect(query).language
         scopes = index.scopes(language, for_staff)
-        count = max(self.settings.candidates, k)
+        count = max(depth.candidates, k)
         dense = index.dense(scopes, vector, count, today) if mode != "bm25" else []
         bm25 = index.bm25(scopes, query, count, today) if mode != "dense" else []
-        scores = dict(bm25)
-        most = max(scores.values(), default=1.0)
-        found = [
-            Candidate(
-                row=row,
-                score=score,
-                cosine=float(index.store.vectors[row] @ vector),
-                bm25=scores.get(row, 0.0) / most,
-                chunk=index.store.chunks[row],
-            )
-            for row, score in dict([*dense, *bm25]).items()
-        ]
+        found = merged(index, vector, dense, bm25)
         if mode in ("dense", "bm25"):
             return found
         known = self.encoder.known_share(query, language)
-        put_in_order = self.reranker.fuse if mode == "fused" else self.reranker.rerank
-        return put_in_order(query, found, index, known)
+        if mode == "fused":
+            return self.reranker.fuse(query, found, index, known)
+        return self.reranker.rerank(query, found, index, known, depth.passages)
+
+
+def merged(index: Index, vector: Vectors, dense: Ranking, bm25: Ranking) -> list[Candidate]:
+    """What both retrievers found, each chunk once: the dense ones first, and not yet in an order
+    unless one of the rankings is empty."""
+    scores = dict(bm25)
+    most = max(scores.values(), default=1.0)
+    return [
+        Candidate(
+            row=row,
+            score=score,
+            cosine=float(index.store.vectors[row] @ vector),
+            bm25=scores.get(row, 0.0) / most,
+            chunk=index.store.chunks[row],
+        )
+        for row, score in dict([*dense, *bm25]).items()
+    ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,6 +14,7 @@ from fastapi.testclient import TestClient
 
 from assistant.contract import reply_to_json, trace_of
 from assistant.conversations import Conversations, StoredMessage
+from assistant.generation import QuotingComposer
 from assistant.pipeline import Listener, ignore
 from assistant.service import ChatService
 from assistant.settings import Settings, WebSettings
@@ -43,6 +44,7 @@ class ScriptedAssistant:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self.generator = QuotingComposer()
         self.router = SimpleNamespace(word_weights=lambda text, intent: (WordWeight(text, 0.42),))
 
     def respond(self, utterance: Utterance, listen: Listener = ignore) -> Reply:
@@ -101,13 +103,17 @@ def chat_service(settings: Settings) -> ChatService:
     return ChatService(assistant, Conversations.in_home(settings.home))  # type: ignore[arg-type]
 
 
+def quick_hasher() -> PasswordHasher:
+    """Hashes passwords with next to no work."""
+    return PasswordHasher(1, 8, 1)
+
+
 def staff_app(
     settings: Settings, service: ChatService, monkeypatch: pytest.MonkeyPatch,
     command: Sequence[str] | None = None,
 ) -> FastAPI:  # fmt: skip
     """The staff's pages as app.py mounts them, with quick password hashes."""
-    quick: Callable[[], PasswordHasher] = lambda: PasswordHasher(1, 8, 1)  # noqa: E731
-    monkeypatch.setattr(auth, "PasswordHasher", quick)
+    monkeypatch.setattr(auth, "PasswordHasher", quick_hasher)
     if command:
         monkeypatch.setattr(publishing, "COMMAND", tuple(command))
     app = FastAPI()

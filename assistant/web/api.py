@@ -10,6 +10,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
+from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, HTTPException, Response
@@ -18,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from assistant.conversations import Conversation, StoredMessage
 from assistant.errors import InputError
+from assistant.handoff import EMAIL, MAX_EMAIL
 from assistant.service import ChatService, public_view
 from assistant.web.identity import Identities, Tickets
 from assistant.web.turns import Turn, Turns
@@ -43,6 +45,12 @@ class Sent(_Body):
 
     text: str = Field(max_length=20_000)
     message_id: str = Field(min_length=1, max_length=64)
+
+
+class Contact(_Body):
+    """Where a customer wants to be written to when the team is away."""
+
+    email: str = Field(max_length=MAX_EMAIL, pattern=EMAIL)
 
 
 class Rating(_Body):
@@ -71,6 +79,15 @@ def api_routes(
         return found
 
     of_token = Depends(opened)
+
+    def state_of(conversation_id: str) -> dict[str, Any]:
+        """Who speaks; for one who waits: the place in the queue, and when somebody is there."""
+        found = store.get(conversation_id)
+        if found is None:
+            return {"state": "deleted", "agent": None}
+        state: dict[str, Any] = {"state": found.state, "agent": found.agent}
+        waiting = service.handoffs.waiting(found.id) if found.state == "waiting" else None
+        return state | ({"waiting": asdict(waiting)} if waiting else {})
 
     @router.post("/conversations", status_code=201)
     def start(opening: Opening) -> dict[str, str]:
@@ -113,14 +130,15 @@ def api_routes(
         if stored and stored.reply:
             yield _event("reply", public_view(stored.reply) | {"message": stored.id}, stored.id)
             return
-        now = await asyncio.to_thread(store.get, turn.conversation_id)
-        yield _event("state", _state(now) if now else {"state": "closed"})
+        yield _event("state", await asyncio.to_thread(state_of, turn.conversation_id))
 
     @router.get("/conversations/{conversation_id}")
     def history(conversation: Conversation = of_token) -> dict[str, Any]:
         """The conversation so far."""
-        messages = [_shown(m) for m in store.messages(conversation.id)]
-        return {"conversation_id": conversation.id} | _state(conversation) | {"messages": messages}
+        rated = {r["message"]: bool(r["helpful"]) for r in store.ratings(conversation.id)}
+        messages = [_shown(m, rated.get(m.id)) for m in store.messages(conversation.id)]
+        state = state_of(conversation.id)
+        return {"conversation_id": conversation.id} | state | {"messages": messages}
 
     @router.post("/conversations/{conversation_id}/rating")
     def rate(rating: Rating, conversation: Conversation = of_token) -> dict[str, str]:
@@ -134,8 +152,31 @@ def api_routes(
     @router.post("/conversations/{conversation_id}/handoff")
     def hand_off(conversation: Conversation = of_token) -> dict[str, Any]:
         """Ask for a person."""
-        service.hand_off(conversation.id, "customer:asked")
-        return _state(store.get(conversation.id) or conversation)
+        service.hand_off(conversation.id)
+        return state_of(conversation.id)
+
+    @router.delete("/conversations/{conversation_id}/handoff")
+    def withdraw(conversation: Conversation = of_token) -> dict[str, Any]:
+        """Ask the assistant after all, as long as nobody has come."""
+        service.withdraw(conversation.id)
+        return state_of(conversation.id)
+
+    @router.post("/conversations/{conversation_id}/reopen")
+    def reopen(conversation: Conversation = of_token) -> dict[str, Any]:
+        """Go on with a closed conversation."""
+        service.reopen(conversation.id)
+        return state_of(conversation.id)
+
+    @router.post("/conversations/{conversation_id}/stop")
+    def stop(conversation: Conversation = of_token) -> dict[str, bool]:
+        """End the turn that runs; what was verified by then stays."""
+        return {"stopping": turns.stop(conversation.id)}
+
+    @router.put("/conversations/{conversation_id}/contact")
+    def leave_contact(contact: Contact, conversation: Conversation = of_token) -> dict[str, str]:
+        """Leave an e-mail address for the team; a second one replaces the first."""
+        service.handoffs.leave_contact(conversation.id, contact.email)
+        return {"status": "kept"}
 
     @router.get("/conversations/{conversation_id}/events")
     async def events(
@@ -147,23 +188,23 @@ def api_routes(
     async def _person_events(conversation_id: str, last: int) -> AsyncIterator[str]:
         state: dict[str, Any] = {}
         spoken = time.monotonic()
-        while found := await asyncio.to_thread(store.get, conversation_id):
+        while True:
             messages = await asyncio.to_thread(store.messages, conversation_id, last)
-            if _state(found) != state:
-                state, spoken = _state(found), time.monotonic()
+            now = await asyncio.to_thread(state_of, conversation_id)
+            if now != state:
+                state, spoken = now, time.monotonic()
                 yield _event("state", state)
             for message in messages:
                 last = message.id
                 if message.role == "agent":
                     spoken = time.monotonic()
                     yield _event("message", _shown(message), message.id)
-            if found.state == "closed":
+            if state["state"] in ("closed", "deleted"):
                 return
             if time.monotonic() - spoken > _ALIVE_SECONDS:
                 spoken = time.monotonic()
                 yield ": alive\n\n"
             await asyncio.sleep(_POLL_SECONDS)
-        yield _event("state", {"state": "deleted", "agent": None})
 
     @router.delete("/conversations/{conversation_id}", status_code=204)
     def delete(conversation: Conversation = of_token) -> Response:
@@ -184,16 +225,14 @@ def _event(name: str, data: dict[str, Any], key: int | None = None) -> str:
     return f"{head}event: {name}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n"
 
 
-def _state(conversation: Conversation) -> dict[str, Any]:
-    return {"state": conversation.state, "agent": conversation.agent}
-
-
-def _shown(message: StoredMessage) -> dict[str, Any]:
-    shown = {
+def _shown(message: StoredMessage, helpful: bool | None = None) -> dict[str, Any]:
+    shown: dict[str, Any] = {
         "id": message.id,
         "message_id": message.message_id,
         "role": message.role,
         "text": message.text,
         "created": message.created,
     }
-    return shown | ({"reply": public_view(message.reply)} if message.reply else {})
+    if message.reply:
+        shown |= {"reply": public_view(message.reply), "helpful": helpful}
+    return shown

@@ -9,9 +9,11 @@ const newId = () =>
 element.addEventListener("click", (event) => {
   const opener = event.target.closest("[data-open]");
   if (opener) return window.frontdesk.openPassage(opener);
+  const downloader = event.target.closest("[data-download]");
+  if (downloader) return window.frontdesk.download(downloader.dataset.download);
   const button = event.target.closest("button[data-act]");
-  if (!button) return;
-  const { act: name, ...detail } = button.dataset;
+  if (!button || (button.dataset.sure && !confirm(button.dataset.sure))) return;
+  const { act: name, sure, ...detail } = button.dataset;
   if (name === "ask") window.frontdesk.send(detail.value, detail.id, act);
   else act({ act: name, ...detail });
   if (name === "new" || name === "ask") document.getElementById("fd-text").focus();
@@ -95,6 +97,26 @@ window.frontdesk ??= (() => {
     sheet.addEventListener("close", () => opener.focus(), { once: true });
   };
 
+  // What was said, as plain text with the titles of the sources.
+  const download = (shop) => {
+    const lines = [...document.querySelectorAll("#fd-transcript .fd-message")].map((message) => {
+      const titles = [...message.querySelectorAll(".fd-chip-title")].map((title) => `\n  [${title.textContent.trim()}]`);
+      return message.querySelector(".fd-text").textContent.trim() + titles.join("");
+    });
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob([lines.join("\n\n")], { type: "text/plain" }));
+    link.download = `${shop}.txt`;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+  };
+
+  const tellTimes = () => {
+    const style = { weekday: "long", hour: "numeric", minute: "2-digit" };
+    for (const node of document.querySelectorAll("time[data-opens]:empty")) {
+      node.textContent = new Intl.DateTimeFormat(document.documentElement.lang, style).format(node.dataset.opens * 1000);
+    }
+  };
+
   const nearEnd = () => innerHeight + scrollY > document.documentElement.scrollHeight - 240;
   const toEnd = (behavior) => scrollTo({ top: document.documentElement.scrollHeight, behavior });
   const calm = matchMedia("(prefers-reduced-motion: reduce)");
@@ -113,12 +135,13 @@ window.frontdesk ??= (() => {
       document.title = bar.dataset.title;
     }
     if (part("fd-live")?.querySelector(".fd-live:not([data-pending])")) unsent = null;
+    tellTimes();
     const count = document.querySelectorAll(".fd-message").length;
     if (count > shown || nearEnd()) toEnd(shown === 0 || calm.matches ? "instant" : "smooth");
     shown = count;
   };
   new MutationObserver(follow).observe(document.body, { childList: true, subtree: true });
 
-  return { fit, send, openPassage, live: null };
+  return { fit, send, download, openPassage, live: null };
 })();
 if (element.closest("#fd-live")) window.frontdesk.live = element;

@@ -18,6 +18,7 @@ import gradio as gr
 
 from assistant.conversations import Conversation
 from assistant.errors import InputError
+from assistant.handoff import Waiting, is_email
 from assistant.service import ChatService
 from assistant.settings import Settings
 from assistant.web import transcript
@@ -58,6 +59,7 @@ class Seen:
     last: int = 0
     state: str = "bot"
     agent: str | None = None
+    waiting: Waiting | None = None
     follows_turn: bool = False
 
 
@@ -99,7 +101,9 @@ class ChatPage:
         if not memory.language:
             accepted = request.headers.get("accept-language", "")
             memory = replace(memory, language=preferred(accepted))
-        if detail.get("act") == "ask":
+        if detail.get("act") == "stop":
+            self.turns.stop(memory.conversation)  # the event of the turn itself shows what came
+        elif detail.get("act") == "ask":
             # One character too many is enough for the assistant to say that it is too long.
             text = str(detail.get("value", ""))[: self.settings.max_utterance_characters + 1]
             message_id = str(detail.get("id") or secrets.token_hex(12))[:_MAX_ID]
@@ -118,7 +122,8 @@ class ChatPage:
         conversation = self._conversation(memory)
         state, agent = (conversation.state, conversation.agent) if conversation else ("bot", None)
         news = self.store.messages(memory.conversation, after=seen.last)
-        if (state, agent) == (seen.state, seen.agent) and not (news or seen.follows_turn):
+        now = state, agent, self._waiting(conversation)
+        if now == (seen.state, seen.agent, seen.waiting) and not (news or seen.follows_turn):
             return Screen()
         return self._now(memory)
 
@@ -151,9 +156,17 @@ class ChatPage:
                 return self._whole(replace(memory, language=following))
             case {"act": "person"}:
                 memory = self._with_conversation(memory)
-                self.service.hand_off(memory.conversation, "customer:asked")
+                self.service.hand_off(memory.conversation)
             case {"act": "bot"}:
-                self.store.move(memory.conversation, "bot", only_from=("waiting",), reason="")
+                self.service.withdraw(memory.conversation)
+            case {"act": "reopen"}:
+                self.service.reopen(memory.conversation)
+            case {"act": "delete"}:
+                self.store.delete(memory.conversation)
+                return self._whole(replace(memory, conversation=""))
+            case {"act": "contact", "value": str(email)} if is_email(email):
+                if self._conversation(memory):
+                    self.service.handoffs.leave_contact(memory.conversation, email)
             case {"act": "rate", "message": message, "value": "up" | "down" as verdict}:
                 self._rate(memory, message, verdict == "up")
             case {"act": "reason", "message": message, "value": str(reason)}:
@@ -168,6 +181,11 @@ class ChatPage:
 
     def _conversation(self, memory: Memory) -> Conversation | None:
         return self.store.get(memory.conversation) if memory.conversation else None
+
+    def _waiting(self, conversation: Conversation | None) -> Waiting | None:
+        if conversation is None or conversation.state != "waiting":
+            return None
+        return self.service.handoffs.waiting(conversation.id)
 
     def _with_conversation(self, memory: Memory) -> Memory:
         """The memory with a conversation that can go on, a new one if need be."""
@@ -184,15 +202,19 @@ class ChatPage:
         turn = self.turns.running(memory.conversation)
         messages = self.store.messages(memory.conversation) if conversation else []
         state, agent = (conversation.state, conversation.agent) if conversation else ("bot", None)
+        contact = self.service.handoffs.contact(memory.conversation) if conversation else ""
+        standing = transcript.Standing(conversation, self._waiting(conversation), contact)
         seconds = _IDLE_SECONDS if state == "bot" else _WAITING_SECONDS
         return Screen(
             header=transcript.render_header(words, shop, conversation),
             transcript=transcript.render_transcript(
-                messages, words, shop, conversation, self._verdicts(memory), turn
+                messages, words, shop, standing, self._verdicts(memory), turn
             ),
             live=transcript.render_live(turn, words),
             memory=asdict(memory),
-            seen=Seen(messages[-1].id if messages else 0, state, agent, turn is not None),
+            seen=Seen(
+                messages[-1].id if messages else 0, state, agent, standing.waiting, turn is not None
+            ),
             timer=gr.Timer(seconds, active=conversation is not None),
         )
 
@@ -224,7 +246,7 @@ def build_chat(settings: Settings, service: ChatService, turns: Turns | None = N
         parts = [header, shown, live, composer, memory, seen, timer]
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         blocks.load(page.open, memory, parts, queue=False, **quiet)
-        for part in (header, shown, composer):
+        for part in (header, shown, live, composer):
             part.act(
                 page.act,
                 memory,

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from assistant.conversations import Conversation, StoredMessage
-from assistant.types import WordWeight
-from knowledge.rerank import SURE
+from assistant.edits import Edit
+from assistant.handoff_card import Doubt, doubts_of
+from assistant.notes import Note
+from assistant.web.desk_trace import Trace, WordWeights, trace_of
 
-WordWeights = Callable[[str, str], Sequence[WordWeight]]
 _PREVIEW_CHARACTERS = 120
-_STAGES = ("language", "intent", "retrieval", "generation", "grounding")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +23,14 @@ class Summary:
     reason: str = ""
     language: str = ""
     preview: str = ""
+    doubt: Doubt | None = None
     waiting_since: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row of the queue; `since` counts from the hand-off, else from the last message."""
+    """A row of the queue; `since` counts from the hand-off, else from the last message; `doubt` is
+    the last thing that was doubted in the assistant's last reply."""
 
     id: str
     state: str
@@ -37,55 +39,16 @@ class Row:
     reason: str
     language: str
     preview: str
+    doubt: Doubt | None
     since: float
 
 
 @dataclass(frozen=True, slots=True)
-class Considered:
-    """A passage or record that was fetched for a turn."""
+class Shown:
+    """A message or a note as the agents' page shows it; `role` is also `note`, then `by` is who
+    wrote it. `edit` tells what became of a suggestion in an agent's message."""
 
     id: str
-    title: str
-    percent: int
-    quote: str
-    cited: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Recalled:
-    """A passage that was found, and what became of it: `fate` is cited, fitting, unsure, spared
-    (an earlier one was sure) or unread (others came before it)."""
-
-    title: str
-    cosine: float
-    bm25: float
-    percent: int | None
-    fate: str
-
-
-@dataclass(frozen=True, slots=True)
-class Trace:
-    """How a reply came about; percentages are whole. `words` are those of the question, each with
-    the percentage points by which it raised the intent; `rests_on` are (sentence, page, the words
-    of the page); `stages` are (name, milliseconds, share)."""
-
-    standalone: str
-    intents: tuple[tuple[str, int], ...]
-    words: tuple[tuple[str, int], ...]
-    recalled: tuple[Recalled, ...]
-    rests_on: tuple[tuple[str, str, str], ...]
-    considered: tuple[Considered, ...]
-    dropped: tuple[tuple[str, str], ...]
-    stages: tuple[tuple[str, float, int], ...]
-    total_ms: float
-    generator: str
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """A message as the agents' page shows it."""
-
-    id: int
     role: str
     text: str
     created: float
@@ -95,14 +58,17 @@ class Shown:
     trace: Trace | None = None
     helpful: bool | None = None
     rating_reason: str = ""
+    by: str = ""
+    edit: Edit | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
-    """Text an agent may send instead of writing it: what the assistant found."""
+    """Text an agent may send instead of writing it: what the assistant found, and where."""
 
     text: str
     title: str
+    evidence_id: str
 
 
 def summarise(messages: Sequence[StoredMessage]) -> Summary:
@@ -122,6 +88,7 @@ def summarise(messages: Sequence[StoredMessage]) -> Summary:
         reason=str((handoffs[-1].reply or {}).get("reason", "")) if handoffs else "",
         language=str(reply.get("language", "")),
         preview=" ".join(said[-1].text.split())[:_PREVIEW_CHARACTERS] if said else "",
+        doubt=next(reversed(doubts_of(reply)), None),
         waiting_since=since,
     )
 
@@ -139,6 +106,7 @@ def row_of(conversation: Conversation, summary: Summary) -> Row:
         reason=(conversation.reason or summary.reason) if handed_off else "",
         language=summary.language or conversation.language,
         preview=summary.preview,
+        doubt=summary.doubt,
         since=since if waiting else conversation.updated,
     )
 
@@ -147,13 +115,14 @@ def show(
     message: StoredMessage,
     verdicts: Mapping[int, tuple[bool, str]],
     word_weights: WordWeights = lambda text, intent: (),
+    edit: Edit | None = None,
 ) -> Shown:
     """A stored message with its trace and its rating; `word_weights` says which words of a question
-    moved an intent."""
+    moved an intent, `edit` what became of a suggestion in it."""
     reply = message.reply or {}
     helpful, rating_reason = verdicts.get(message.id, (None, ""))
     return Shown(
-        id=message.id,
+        id=str(message.id),
         role=message.role,
         text=message.text,
         created=message.created,
@@ -163,63 +132,13 @@ def show(
         trace=trace_of(reply, word_weights) if reply.get("trace") else None,
         helpful=helpful,
         rating_reason=rating_reason,
+        edit=edit if edit and edit.inserted else None,
     )
 
 
-def trace_of(reply: Mapping[str, Any], word_weights: WordWeights) -> Trace:
-    """The trace stored with a reply, and which words moved its intent."""
-    trace, latency = reply["trace"], reply.get("latency_ms", {})
-    cited = {c["evidence_id"]: c for c in reply.get("citations", ())}
-    total = float(latency.get("total", 0.0))
-    return Trace(
-        standalone=str(trace.get("standalone", "")),
-        intents=tuple((str(name), _percent(p)) for name, p in trace.get("intents", ())),
-        words=tuple(
-            (w.word, round(100 * w.weight))
-            for w in word_weights(str(trace.get("standalone", "")), str(reply.get("intent", "")))
-        ),
-        recalled=tuple(_recalled(trace, cited)),
-        rests_on=tuple(
-            (r["sentence"], cited[r["evidence_id"]]["title"], _words_of(cited, r))
-            for r in trace.get("rests_on", ())
-            if r["span"] and r["evidence_id"] in cited
-        ),
-        considered=tuple(
-            Considered(
-                str(e["evidence_id"]), str(e["title"]), _percent(e["relevance"]), str(e["quote"]),
-                e["evidence_id"] in cited,
-            )
-            for e in trace.get("considered", ())
-        ),
-        dropped=tuple((str(d["text"]), str(d["reason"])) for d in trace.get("dropped", ())),
-        stages=tuple(
-            (name, float(latency[name]), _percent(latency[name] / total if total else 0.0))
-            for name in _STAGES
-            if name in latency
-        ),
-        total_ms=total,
-        generator=str(reply.get("generator", "")),
-    )  # fmt: skip
-
-
-def _recalled(trace: Mapping[str, Any], cited: Collection[str]) -> Iterator[Recalled]:
-    found, threshold = trace.get("recalled", ()), float(trace.get("threshold", 0.0))
-    sure = any((r["relevance"] or 0.0) >= SURE for r in found)
-    for row in found:
-        relevance = row["relevance"]
-        if row["evidence_id"] in cited:
-            fate = "cited"
-        elif relevance is None:
-            fate = "spared" if sure else "unread"
-        else:
-            fate = "fitting" if relevance >= threshold else "unsure"
-        percent = None if relevance is None else _percent(relevance)
-        yield Recalled(row["title"], float(row["cosine"]), float(row["bm25"]), percent, fate)
-
-
-def _words_of(cited: Mapping[str, Mapping[str, Any]], row: Mapping[str, Any]) -> str:
-    start, end = row["span"]
-    return str(cited[row["evidence_id"]].get("text", ""))[start:end]
+def show_note(note: Note) -> Shown:
+    """A note, as it stands between the messages."""
+    return Shown(f"note-{note.id}", "note", note.text, note.created, by=note.who)
 
 
 def suggest(messages: Sequence[StoredMessage]) -> Suggestion | None:
@@ -227,11 +146,11 @@ def suggest(messages: Sequence[StoredMessage]) -> Suggestion | None:
     replies = [m.reply for m in messages if m.role == "assistant" and m.reply]
     reply = replies[-1] if replies else {}
     if citations := reply.get("citations"):
-        return Suggestion(str(citations[0]["quote"]), str(citations[0]["title"]))
+        return _suggestion(citations[0])
     considered = [e for e in reply.get("trace", {}).get("considered", ()) if e["quote"]]
     best = max(considered, key=lambda e: float(e["relevance"]), default=None)
-    return Suggestion(str(best["quote"]), str(best["title"])) if best else None
+    return _suggestion(best) if best else None
 
 
-def _percent(share: float) -> int:
-    return round(100 * max(0.0, min(1.0, float(share))))
+def _suggestion(evidence: Mapping[str, Any]) -> Suggestion:
+    return Suggestion(str(evidence["quote"]), str(evidence["title"]), str(evidence["evidence_id"]))

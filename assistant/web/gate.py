@@ -14,7 +14,8 @@ from assistant.web.auth import Role, Session, Sessions
 from assistant.web.guard import is_open
 from assistant.web.staff_html import render, staff_texts
 
-AREAS: Mapping[str, Role] = {"/desk": "agent", "/operator": "operator"}
+# The first of a role is where its log-in leads.
+AREAS: Mapping[str, Role] = {"/desk": "agent", "/bench": "agent", "/operator": "operator"}
 # Log-in, log-out and language: open to all, and served by the gate itself.
 _ENTRANCE = ("/login", "/logout", "/staff")
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})

@@ -20,7 +20,7 @@ from assistant.web.staff_html import render, staff_languages, staff_texts
 from assistant.web.texts import preferred
 
 log = logging.getLogger(__name__)
-PAGE_OF: Mapping[Role, str] = {role: f"{area}/" for area, role in AREAS.items()}
+PAGE_OF: Mapping[Role, str] = {role: f"{area}/" for area, role in reversed([*AREAS.items()])}
 _MAX_FORM_BYTES = 4096
 _MAX_NAME = 40
 

@@ -24,25 +24,24 @@ element.addEventListener("submit", (event) => {
   if (!value) return;
   act({ ...form.dataset, value });
   field.value = "";
-  window.frontdeskStaff.keepDraft(form.dataset.id, "");
+  window.frontdeskStaff.keepDraft(field);
 });
 
 // A Chinese input method confirms a word with Enter: that must not send the message.
 element.addEventListener("keydown", (event) => {
   if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
-  if (event.target.id !== "sd-text") return;
+  if (!event.target.dataset.draft) return;
   event.preventDefault();
   event.target.form.requestSubmit();
 });
 
 element.addEventListener("input", (event) => {
-  if (event.target.id === "sd-text") {
-    window.frontdeskStaff.keepDraft(event.target.form.dataset.id, event.target.value);
-  }
+  if (event.target.dataset.draft) window.frontdeskStaff.keepDraft(event.target);
 });
 
 element.addEventListener("change", (event) => {
   if (event.target.id === "sd-files") window.frontdeskStaff.upload(event.target, act);
+  if (event.target.dataset.into) window.frontdeskStaff.read(event.target);
 });
 element.addEventListener("dragover", (event) => {
   if (event.target.closest(".sd-drop")) event.preventDefault();
@@ -72,14 +71,29 @@ window.frontdeskStaff ??= (() => {
     return response;
   };
 
-  // Drafts live as long as the tab, one a conversation.
+  // Drafts live as long as the tab, one a field and conversation (`data-draft`). The server hears
+  // of those in which a suggestion was inserted, until all of the draft is deleted.
   const drafts = new Map();
-  const keepDraft = (id, text) => drafts.set(id, text);
+  const keepDraft = (field) => {
+    if (!field.dataset.draft) return;
+    if (!field.value.trim()) delete field.form.dataset.inserted;
+    drafts.set(field.dataset.draft, { text: field.value, inserted: field.form.dataset.inserted });
+  };
+  const put = (field, text) => {
+    field.value = [field.value.trim(), text.trim()].filter(Boolean).join("\n");
+    keepDraft(field);
+    field.focus();
+  };
   const insert = (id) => {
     const field = part("sd-text");
-    field.value = [field.value.trim(), part(id).textContent.trim()].filter(Boolean).join("\n");
-    keepDraft(field.form.dataset.id, field.value);
-    field.focus();
+    field.form.dataset.inserted = "";
+    put(field, part(id).textContent);
+  };
+  const restoreDraft = (field) => {
+    const draft = drafts.get(field.dataset.draft);
+    if (field.value || !draft?.text) return;
+    field.value = draft.text;
+    if (draft.inserted !== undefined) field.form.dataset.inserted = draft.inserted;
   };
 
   const UNITS = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
@@ -110,10 +124,11 @@ window.frontdeskStaff ??= (() => {
   document.addEventListener("toggle", ({ target }) => {
     if (target.id && target.tagName === "DETAILS") opened.set(target.id, target.open);
   }, true);
-  let focused = "";
+  let focused = null;
   document.addEventListener("focusin", ({ target }) => {
     const row = target.closest?.(".sd-row");
-    focused = row ? row.dataset.id : "";
+    const id = row ? `.sd-row[data-id="${CSS.escape(row.dataset.id)}"]` : target.id && `#${CSS.escape(target.id)}`;
+    focused = id ? { node: row ?? target, id } : null;
   });
 
   // Whoever takes a conversation over wants to write next.
@@ -137,13 +152,11 @@ window.frontdeskStaff ??= (() => {
       const details = part(id);
       if (details && details.open !== open) details.open = open;
     }
-    if (focused && document.activeElement === document.body) {
-      document.querySelector(`.sd-row[data-id="${CSS.escape(focused)}"]`)?.focus();
+    if (focused && !focused.node.isConnected && document.activeElement === document.body) {
+      document.querySelector(focused.id)?.focus();
     }
+    document.querySelectorAll("[data-draft]").forEach(restoreDraft);
     const field = part("sd-text");
-    if (field && !field.value && drafts.get(field.form.dataset.id)) {
-      field.value = drafts.get(field.form.dataset.id);
-    }
     if (field && field.form.dataset.id === taken) {
       taken = "";
       field.focus();
@@ -153,20 +166,13 @@ window.frontdeskStaff ??= (() => {
     const now = { conversation: thread.dataset.id, messages: thread.querySelectorAll(".fd-message").length };
     if (now.conversation !== shown.conversation || now.messages > shown.messages) {
       const scroller = thread.closest("#fd-thread");
-      scroller.scrollTop = scroller.scrollHeight;
+      // Who waits is met from the start: there is the card of the hand-off.
+      const fromStart = "fromStart" in thread.dataset && now.conversation !== shown.conversation;
+      scroller.scrollTop = fromStart ? 0 : scroller.scrollHeight;
     }
     shown = now;
   };
   new MutationObserver(settle).observe(document.body, { childList: true, subtree: true });
-
-  document.addEventListener("keydown", (event) => {
-    if (!["j", "k"].includes(event.key) || event.ctrlKey || event.metaKey || event.altKey) return;
-    if (event.target.matches("input, textarea, select")) return;
-    const rows = [...document.querySelectorAll(".sd-row")];
-    const current = document.activeElement.closest(".sd-row") ?? document.querySelector(".sd-row[aria-current]");
-    const next = rows[rows.indexOf(current) + (event.key === "j" ? 1 : -1)] ?? current ?? rows[0];
-    next?.focus();
-  });
 
   // Documents go to our own route as they are, one after the other, each with its progress.
   const uploadOne = (file, field, line) =>
@@ -200,5 +206,13 @@ window.frontdeskStaff ??= (() => {
     act({ act: "look" });
   };
 
-  return { insert, keepDraft, upload };
+  // A file of questions is read here, into the field where they can be looked at before.
+  const read = async (field) => {
+    const [file] = field.files;
+    const tooLarge = file && file.size > +field.dataset.max;
+    field.setCustomValidity(tooLarge ? field.dataset.tooLarge : "");
+    if (field.reportValidity() && file) part(field.dataset.into).value = await file.text();
+  };
+
+  return { insert, keepDraft, put, read, upload };
 })();

@@ -11,14 +11,29 @@ from fastapi.responses import RedirectResponse
 from starlette.responses import Response
 
 from assistant.gaps import find_gaps
+from assistant.golden import GoldenSet
 from assistant.service import ChatService
 from assistant.settings import Settings
+from assistant.testbench import TestBench
+from assistant.variants import Variants
+from assistant.web.adapters import Adapters
 from assistant.web.auth import Passwords, Role, Sessions, StaffFile
 from assistant.web.chat import theme
 from assistant.web.desk import build_desk
 from assistant.web.gate import AREAS, Gate
+from assistant.web.golden_trial import GoldenTrial
 from assistant.web.login import login_app
 from assistant.web.publishing import Publisher
+from assistant.web.room.adapters import AdaptersPanel, CanaryPanel
+from assistant.web.room.analytics import AnalyticsPanel, analytics_routes
+from assistant.web.room.bench import bench_panels, bench_routes
+from assistant.web.room.curated import (
+    CuratedNewPanel,
+    CuratedPanel,
+    CuratedTryPanel,
+    detected,
+)
+from assistant.web.room.dial import DialPanel
 from assistant.web.room.documents import (
     DocumentsPanel,
     HistoryPanel,
@@ -26,9 +41,11 @@ from assistant.web.room.documents import (
     UploadsPanel,
 )
 from assistant.web.room.gaps import GapsPanel
-from assistant.web.room.page import OperatorPage, build_operator_page
+from assistant.web.room.page import RoomPage, build_room_page
 from assistant.web.room.panel import Panel
+from assistant.web.room.search import GoldenPanel, SearchPanel
 from assistant.web.staff_html import style
+from assistant.web.tuning import Tuner
 from assistant.web.uploads import Uploads, upload_routes
 
 
@@ -41,19 +58,37 @@ def mount_staff(app: FastAPI, settings: Settings, service: ChatService, staff: S
     sessions = Sessions(staff, passwords, settings.web.session_hours)
     audit = service.conversations
     uploads = Uploads(settings.home, settings.knowledge.max_file_bytes)
-    publisher = Publisher(settings, uploads, audit)
+    # What is tuned is read by the refresh itself, and may have changed by then.
+    publisher = Publisher(settings.own, uploads, audit)
+    adapters = Adapters(settings, service)
+    golden_trial = GoldenTrial(Tuner(service))
+    analytics = AnalyticsPanel(audit, settings)
     panels: list[Panel] = [
         UploadsPanel(uploads),
         DocumentsPanel(uploads, audit),
         PublishingPanel(publisher),
         HistoryPanel(publisher, audit),
         GapsPanel(lambda: find_gaps(audit, service.assistant.encoder)),
+        CuratedPanel(service.curated),
+        CuratedNewPanel(service.curated, lambda text: detected(service.assistant, text)),
+        CuratedTryPanel(service.curated, lambda: service.assistant),
+        analytics,
+        SearchPanel(golden_trial),
+        GoldenPanel(golden_trial),
+        DialPanel(lambda: service.assistant.settings, audit),
+        AdaptersPanel(adapters),
+        CanaryPanel(adapters),
     ]
-    page = OperatorPage(panels, sessions)
+    page = RoomPage(panels, sessions, "operator", "operator_title")
+    bench = TestBench(Variants(settings, lambda: service.assistant), GoldenSet(settings))
+    bench_page = RoomPage(bench_panels(bench, service), sessions, "agent", "bench_title")
     app.add_middleware(Gate, sessions=sessions, entrance=login_app(passwords, sessions))
     app.include_router(upload_routes(uploads, audit))
+    app.include_router(analytics_routes(analytics))
+    app.include_router(bench_routes(bench))
     _mount(app, "/desk", build_desk(service, sessions), sessions)
-    _mount(app, "/operator", build_operator_page(page), sessions)
+    _mount(app, "/bench", build_room_page(bench_page), sessions)
+    _mount(app, "/operator", build_room_page(page), sessions)
 
 
 def _mount(app: FastAPI, path: str, blocks: gr.Blocks, sessions: Sessions) -> None:

@@ -70,6 +70,22 @@ class Texts:
     placeholder: str
     composer_note: str
     not_sent: str
+    stop: str
+    get_help: str
+    more: str
+    download: str
+    delete_chat: str
+    delete_sure: str
+    deleted: str
+    position: str
+    wait_about: str
+    away: str
+    email_label: str
+    email_kept: str
+    email_wrong: str
+    reopen: str
+    open_chat: str
+    close_chat: str
     day: str
     months: list[str]
 

@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from assistant.conversations import Conversation, StoredMessage
+from assistant.handoff import Waiting
 from assistant.web.passages import Source, sources_of
 from assistant.web.texts import Texts
 from assistant.web.turns import Turn
@@ -48,6 +49,15 @@ class ShownMessage:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Who speaks, what a customer who waits is told, and the address that was left."""
+
+    conversation: Conversation | None = None
+    waiting: Waiting | None = None
+    contact: str = ""
+
+
 def render_header(words: Texts, shop: str, conversation: Conversation | None) -> str:
     """The bar at the top: who speaks, and the way to a person."""
     return _render("header.html", words=words, shop=shop, **_speaker(words, conversation))
@@ -57,12 +67,13 @@ def render_transcript(
     messages: Sequence[StoredMessage],
     words: Texts,
     shop: str,
-    conversation: Conversation | None,
+    standing: Standing,
     verdicts: Verdicts,
     running: Turn | None = None,
 ) -> str:
     """The finished messages, without that of the turn still running."""
     finished = [m for m in messages if running is None or m.message_id != running.message_id]
+    conversation = standing.conversation
     by_bot = conversation is not None and conversation.state == "bot"
     return _render(
         "transcript.html",
@@ -71,6 +82,8 @@ def render_transcript(
         messages=[show(m, words, verdicts) for m in finished],
         unanswered=_unanswered(finished) if by_bot and running is None else None,
         welcome=not messages and running is None,
+        waiting=standing.waiting,
+        contact=standing.contact,
         **_speaker(words, conversation),
     )
 

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 
+from assistant.errors import TurnStopped
 from assistant.service import ChatService
 from assistant.types import Event, StageStarted
 
@@ -24,8 +25,9 @@ class Turn:
     conversation_id: str
     message_id: str
     text: str
-    stage: str = ""
+    stage: str = "received"
     sentences: list[tuple[str, str]] = field(default_factory=list)
+    stopped: bool = False
 
     def hear(self, event: Event) -> None:
         """Take in what the pipeline announces."""
@@ -51,6 +53,13 @@ class Turns:
         """The turn that this conversation waits for, if any."""
         return self._running.get(conversation_id)
 
+    def stop(self, conversation_id: str) -> bool:
+        """End the turn after what is verified by now; False where none runs."""
+        turn = self._running.get(conversation_id)
+        if turn:
+            turn.stopped = True
+        return turn is not None
+
     async def run(self, turn: Turn) -> AsyncIterator[Turn]:
         """Start the turn and yield it at every progress; nothing while another one runs.
 
@@ -63,6 +72,8 @@ class Turns:
         loop = asyncio.get_running_loop()
 
         def listen(event: Event) -> None:
+            if turn.stopped:
+                raise TurnStopped
             loop.call_soon_threadsafe(events.put_nowait, event)
 
         def finish(_: object) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from assistant.conversations import Conversations
+from assistant.errors import StoreError
 
 
 @pytest.fixture
@@ -30,33 +31,6 @@ def test_a_message_id_is_stored_once(store: Conversations):
     second = store.add(conversation.id, "customer", "hello again", "m1")
     assert second.id == first.id
     assert [m.text for m in store.messages(conversation.id)] == ["hello"]
-
-
-def test_of_several_agents_who_race_one_wins(store: Conversations):
-    conversation = store.start()
-    barrier, winners = threading.Barrier(8), []
-
-    def take(agent: str) -> None:
-        barrier.wait()
-        if store.move(conversation.id, "agent", only_from=("bot", "waiting"), agent=agent):
-            winners.append(agent)
-
-    threads = [threading.Thread(target=take, args=(f"agent{i}",)) for i in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(winners) == 1
-    found = store.get(conversation.id)
-    assert found is not None
-    assert (found.state, found.agent) == ("agent", winners[0])
-
-
-def test_the_queue_shows_the_longest_waiting_first(store: Conversations):
-    first, second, third = store.start(), store.start(), store.start()
-    store.move(second.id, "waiting", only_from=("bot",), reason="asked")
-    store.move(first.id, "waiting", only_from=("bot",), reason="asked")
-    assert [c.id for c in store.queue()] == [second.id, first.id, third.id]
 
 
 def test_many_writers_lose_no_message(store: Conversations):
@@ -90,20 +64,12 @@ def test_reading_does_not_wait_for_a_writer(store: Conversations):
         assert store.get(conversation.id) is not None
 
 
-def test_a_take_over_keeps_the_reason_of_the_hand_off_and_the_queue_is_cut(
-    store: Conversations,
-) -> None:
-    waiting = store.start("en")
-    store.move(waiting.id, "waiting", only_from=("bot",), reason="customer:asked")
-    store.move(waiting.id, "agent", only_from=("waiting",), agent="kim")
-    taken = store.get(waiting.id)
-    assert taken
-    assert (taken.agent, taken.reason) == ("kim", "customer:asked")
-    for _ in range(3):
-        store.start("en")
-    first, *others = store.queue(limit=2)
-    assert first.id == waiting.id
-    assert len(others) == 1
+def test_a_message_to_a_deleted_conversation_is_not_stored(store: Conversations) -> None:
+    conversation = store.start()
+    store.delete(conversation.id)
+    with pytest.raises(StoreError, match="deleted"):
+        store.add(conversation.id, "customer", "Hello?")
+    assert store.messages(conversation.id) == []
 
 
 def test_withdrawn_text_leaves_the_stored_replies_and_the_file(tmp_path: Path) -> None:

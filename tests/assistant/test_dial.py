@@ -10,7 +10,17 @@ import pytest
 from scipy.stats import binom
 
 from assistant.build import build_assistant
-from assistant.dial import Trial, find_dial, kept, least_answers
+from assistant.dial import (
+    Trial,
+    find_dial,
+    keep_trials,
+    kept,
+    least_answers,
+    own_share,
+    promise_of,
+    set_share,
+    threshold_of,
+)
 from assistant.errors import DialError
 from assistant.rehearsal import dial_of, rehearse
 from assistant.settings import Settings
@@ -122,16 +132,42 @@ def test_a_publish_finds_the_dial_that_the_next_turn_answers_by(
     dial = kept(folder, 0.5, 0.7)
     assert dial is not None
     assert (dial.answered, dial.wrong, dial.right) == (2, 0, 1.0)
-    assert kept(folder, 0.4, 0.7) is None
+    assert kept(folder, 0.4, 0.7) is None, "its two questions do not support more"
     reply = assistant.respond(Utterance(str(RETURNS["text"])))
     assert reply.considered[0].relevance >= dial.threshold
     assert reply.kind == "answer"
     dial_of(settings, folder.name, 0.5, 0.7)
-    (folder / "dial.json").write_text(
-        json.dumps({**json.loads((folder / "dial.json").read_text()), "threshold": 0.9999})
-    )
+    keep_trials(folder, [Trial(0.9999, True, True)] * 2)
     strict = build_assistant(settings)
     assert strict.respond(Utterance(str(RETURNS["text"]))).kind != "answer"
+
+
+def test_what_an_operator_allows_goes_before_the_settings_from_the_next_turn_on(
+    settings: Settings, tmp_path: Path
+) -> None:
+    golden(settings, RETURNS, POSTAGE)
+    publish(settings, tmp_path / "c.jsonl")
+    assistant = build_assistant(settings.model_copy(update={"most_wrong": None}))
+    folder = assistant.skills["knowledge"].knowledge.versions.current_folder()  # type: ignore[attr-defined]
+    keep_trials(folder, [Trial(0.9999, True, True)] * 2)
+    question = Utterance(str(RETURNS["text"]))
+    assert assistant.respond(question).kind == "answer", "nothing is promised"
+    set_share(settings.home, 0.5)
+    assert assistant.respond(question).threshold == 0.9999
+    assert assistant.respond(question).kind != "answer"
+    dial_of(settings, folder.name, 0.5, 0.7)  # what is tried out is not held back by the promise
+    assert assistant.respond(question).kind == "answer"
+    set_share(settings.home, None)
+    assert assistant.respond(question).threshold == settings.answer_threshold
+
+
+def test_a_publish_keeps_what_an_operator_allows(settings: Settings, tmp_path: Path) -> None:
+    golden(settings, RETURNS, POSTAGE)
+    set_share(settings.home, 0.4)
+    assert own_share(settings.home) == 0.4
+    silent = settings.model_copy(update={"most_wrong": None})
+    assert promise_of(silent) == (0.4, 0.7)
+    assert "at most 0.4 wrong" in publish(silent, tmp_path / "c.jsonl")
 
 
 def test_a_publish_says_when_the_golden_questions_do_not_support_the_promise(
@@ -139,3 +175,10 @@ def test_a_publish_says_when_the_golden_questions_do_not_support_the_promise(
 ) -> None:
     golden(settings, RETURNS)
     assert "needs at least 2 golden questions" in publish(settings, tmp_path / "c.jsonl")
+
+
+def test_no_promise_answers_below_what_is_asked_back(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path, most_wrong=0.5, confidence=0.7, clarify_threshold=0.2)
+    assert threshold_of(settings, tmp_path) == settings.answer_threshold
+    keep_trials(tmp_path, [Trial(0.1, True, True)] * 2)
+    assert threshold_of(settings, tmp_path) == 0.2

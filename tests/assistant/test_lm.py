@@ -96,6 +96,8 @@ def test_it_says_what_it_learned_names_its_evidence_and_restores_order_numbers(
         DraftSentence(FACT, "e1"),
         DraftSentence("Thank you for MW-1234567."),
     ]
+    prompt = generator.read([f"returns: {FACT}"], [], "Shoes [ORDER_1]?").text
+    assert {d.prompt for d in drafts} == {prompt}, "as the model read it, without the number"
     assert generator.name == "lm"
 
 

@@ -1,8 +1,12 @@
 """The turn, with real stages around scripted ones."""
 
+from dataclasses import replace
+
 import pytest
 
-from assistant.errors import GenerationError
+from assistant.contract import reply_to_json, trace_of
+from assistant.errors import GenerationError, TurnStopped
+from assistant.service import public_view
 from assistant.types import (
     Answer,
     Clarify,
@@ -160,3 +164,75 @@ def test_every_stage_is_timed(word_lengths, detector):
         "total",
     }
     assert reply.latency_ms["total"] >= max(v for k, v in reply.latency_ms.items() if k != "total")
+
+
+def test_the_trace_of_staff_keeps_what_the_model_read_and_the_reply_does_not(
+    word_lengths, detector
+):
+    read = "passages " * 900 + "question"
+    said = replace(TRUE, prompt=read), replace(FALSE, prompt=read)
+    generator = ScriptedGenerator(list(said))
+    reply = assistant_with(word_lengths, detector, generator=generator).respond(QUESTION)
+    assert reply.prompt == read
+    kept = trace_of(reply)["prompt"]
+    assert len(kept) < 8100
+    assert kept.startswith("passages ")
+    assert kept.endswith("question")
+    body = reply_to_json(reply) | {"trace": trace_of(reply)}
+    assert "passages passages" not in str(public_view(body))
+
+
+def test_what_the_model_read_is_kept_where_the_passage_is_quoted_instead(word_lengths, detector):
+    generator = ScriptedGenerator([replace(FALSE, prompt="the prompt")])
+    reply = assistant_with(word_lengths, detector, generator=generator).respond(QUESTION)
+    assert reply.outcome.generator == "quote"
+    assert trace_of(reply)["prompt"] == "the prompt"
+    assert trace_of(assistant_with(word_lengths, detector).respond(QUESTION))["prompt"] == ""
+
+
+def test_stopping_keeps_what_was_verified(word_lengths, detector):
+    second = DraftSentence("Shoes can be returned for 30 days.", "returns#0")
+    generator = ScriptedGenerator([TRUE, second])
+    heard = []
+
+    def listen(event):
+        if any(isinstance(e, SentenceReady) for e in heard):
+            raise TurnStopped
+        heard.append(event)
+
+    reply = assistant_with(word_lengths, detector, generator=generator).respond(QUESTION, listen)
+    assert isinstance(reply.outcome, Answer)
+    assert reply.outcome.text == TRUE.text
+    assert [c.evidence_id for c in reply.outcome.citations] == ["returns#0"]
+
+
+def test_stopping_before_a_sentence_is_told(word_lengths, detector):
+    calls = []
+
+    def listen(event):
+        calls.append(event)
+        if len(calls) == 3:
+            raise TurnStopped
+
+    reply = assistant_with(word_lengths, detector).respond(QUESTION, listen)
+    assert isinstance(reply.outcome, Refuse)
+    assert reply.outcome.reason == "customer:stopped"
+    assert "Stopped" in reply.outcome.text
+    assert len(calls) == 3, "who has stopped is told nothing more"
+
+
+def test_a_reply_tells_when_its_first_sentence_came(word_lengths, detector):
+    assistant = assistant_with(word_lengths, detector)
+    reply = assistant.respond(QUESTION)
+    assert 0 < reply.first_sentence_ms <= reply.latency_ms["total"]
+    skill = FixedSkill(outcome=Refuse("No.", "intent:out_of_scope"))
+    refused = assistant_with(word_lengths, detector, skill=skill).respond(QUESTION)
+    assert refused.first_sentence_ms is None
+
+
+def test_the_trace_names_the_version_that_was_asked(word_lengths, detector):
+    skill = FixedSkill(PASSAGE)
+    skill.fetched = replace(skill.fetched, version="v7")
+    reply = assistant_with(word_lengths, detector, skill=skill).respond(QUESTION)
+    trace = trace_of(reply)
+    assert (trace["version"], trace["first_sentence_ms"]) == ("v7", reply.first_sentence_ms)

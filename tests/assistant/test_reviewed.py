@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from assistant.__main__ import app
 from assistant.conversations import Conversations
+from assistant.edits import Edit, Edits
 from assistant.reviewed import reviewed_dialogues
 from finetune.prepare import prepare
 from finetune.rows import load_rows
@@ -70,3 +71,34 @@ def test_the_command_writes_what_prepare_reads(store: Conversations, tmp_path: P
         r for name in ("train", "validation", "test") for r in load_rows(tmp_path / "data", name)
     ]
     assert [r.id for r in rows] == [talk.id]
+
+
+def test_a_reply_made_of_a_suggestion_carries_it(store: Conversations) -> None:
+    talk = store.start("en")
+    store.add(talk.id, "customer", "How long for shoes?")
+    edits = {
+        "You have 30 days, unworn.": Edit("30 days.", "You have 30 days, unworn.", "r#0", True),
+        "14 days.": Edit("14 days.", "14 days.", "r#0", True),
+        "Let me look.": Edit("30 days.", "Let me look.", "r#0", False),
+    }
+    for text, edit in edits.items():
+        Edits(store).keep(talk.id, store.add(talk.id, "agent", text).id, edit)
+    (record,) = reviewed_dialogues(store)
+    assert record["turns"][1:] == [
+        {"role": "agent", "text": "You have 30 days, unworn.", "edited_from": "30 days."},
+        {"role": "agent", "text": "14 days."},
+        {"role": "agent", "text": "Let me look."},
+    ]
+
+
+def test_prepare_learns_the_reply_and_not_what_it_was_made_of(tmp_path: Path) -> None:
+    turns = [{"role": "customer", "text": "How long for shoes?"},
+             {"role": "agent", "text": "You have 30 days to send them back."}]  # fmt: skip
+    made_of = [turns[0], turns[1] | {"edited_from": "Ask ann@example.com."}]
+    rows = []
+    for name, said in (("plain", turns), ("edited", made_of)):
+        source = tmp_path / f"{name}.jsonl"
+        source.write_text(json.dumps({"id": "a", "split": "train", "turns": said}) + "\n")
+        prepare([source], tmp_path / name, Detector())
+        rows.append(load_rows(tmp_path / name, "train"))
+    assert rows[0] == rows[1]

@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from assistant.errors import SettingsError
-from assistant.settings import load_settings
+from assistant.settings import Settings, load_settings
+from assistant.tuned import FILE, Tuned
 
 
 def test_flags_beat_environment_and_environment_beats_the_file(tmp_path: Path):
@@ -51,3 +52,54 @@ def test_a_broken_or_missing_file_is_named(tmp_path: Path):
         load_settings(file, {})
     with pytest.raises(SettingsError, match="does not exist"):
         load_settings(tmp_path / "none.toml", {})
+
+
+def test_what_is_tuned_in_the_room_beats_all_and_can_be_taken_back(tmp_path: Path):
+    Tuned(answer_threshold=0.5, rerank_passages=2).keep(tmp_path)
+    environment = {"FRONTDESK_ANSWER_THRESHOLD": "0.7", "FRONTDESK_KNOWLEDGE__CANDIDATES": "30"}
+    settings = load_settings(environment=environment, home=tmp_path)
+    assert (settings.answer_threshold, settings.own.answer_threshold) == (0.5, 0.7)
+    assert settings.knowledge.model_dump(include={"candidates", "rerank_passages"}) == {
+        "candidates": 30,
+        "rerank_passages": 2,
+    }
+    assert settings.tuned_by(Tuned()) is settings.own
+    Tuned().keep(tmp_path)
+    assert not (tmp_path / FILE).exists()
+    assert load_settings(environment=environment, home=tmp_path) == settings.own
+
+
+def test_a_copy_of_the_settings_with_other_values_keeps_them(tmp_path: Path):
+    Tuned(answer_threshold=0.5).keep(tmp_path)
+    settings = load_settings(environment={}, home=tmp_path)
+    strict = settings.model_copy(update={"answer_threshold": 0.9})
+    assert (strict.answer_threshold, strict.own.answer_threshold) == (0.9, 0.6)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"answer_treshold": 0.5}', "unknown setting 'answer_treshold'; mend it, or delete"),
+        ('{"answer_threshold": "high"}', "answer_threshold.*delete the file"),
+        ('{"candidates": 100000}', "candidates.*delete the file"),
+        ('["answer_threshold"]', "delete the file"),
+        ("{", "delete the file"),
+        ('{"answer_threshold": 0.05}', "must not exceed.*delete the file"),
+        ('{"rerank_passages": 0}', "rerank_passages.*delete the file"),
+    ],
+)
+def test_a_tuned_file_that_does_not_go_says_what_repairs_it(
+    tmp_path: Path, text: str, message: str
+):
+    (tmp_path / FILE).write_text(text)
+    with pytest.raises(SettingsError, match=message) as told:
+        load_settings(environment={}, home=tmp_path)
+    assert str(tmp_path / FILE) in str(told.value)
+
+
+def test_only_what_differs_from_the_shops_own_settings_is_tuned(tmp_path: Path):
+    own = Settings(home=tmp_path)
+    values = Tuned.of(own).model_copy(update={"candidates": 20})
+    assert values.less(Tuned.of(own)).values() == {"candidates": 20}
+    assert values.less(Tuned.of(own)) == Tuned(candidates=20)
+    assert own.tuned_by(values).knowledge.candidates == 20

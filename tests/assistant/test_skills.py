@@ -26,7 +26,7 @@ def outcome(
         embed=lambda texts: np.zeros((len(texts), 4), np.float32),
         known_share=lambda _, language: float(language in ("en", "zh")),
     )
-    nothing = SimpleNamespace(encoder=encoder, candidates=lambda *asked: [])
+    nothing = SimpleNamespace(encoder=encoder, candidates=lambda *asked, depth: [], version="v1")
     skill = KnowledgeSkill(cast(KnowledgeBase, nothing), load_settings(environment={}))
     return skill.fetch(Question(text, text, language, history), intent).outcome
 
@@ -59,3 +59,12 @@ def test_a_sure_intent_without_a_passage_goes_to_a_person_and_another_subject_is
 def test_in_a_language_that_the_router_does_not_know_nobody_is_told_to_be_out_of_scope():
     asked = outcome("где мой заказ, я жду уже неделю", Intent(OUT_OF_SCOPE, 0.9), "ru")
     assert isinstance(asked, Handoff)
+
+
+def test_the_version_that_was_searched_is_told():
+    encoder = SimpleNamespace(embed=lambda texts: np.zeros((1, 4), np.float32))
+    knowledge = SimpleNamespace(
+        encoder=encoder, candidates=lambda *asked, depth: [], version="20260901-1"
+    )
+    skill = KnowledgeSkill(cast(KnowledgeBase, knowledge), load_settings(environment={}))
+    assert skill.fetch(Question("Hm", "Hm", "en"), SURE).version == "20260901-1"

@@ -114,3 +114,15 @@ def test_what_two_prompts_share_is_their_beginning() -> None:
     assert common([1, 2, 3], [1, 2, 4]) == 2
     assert common([1, 2], [1, 2, 3]) == 2
     assert common([], [1]) == common([2], [1]) == 0
+
+
+def test_a_closed_engine_lets_its_thread_end_when_nothing_waits() -> None:
+    engine = Counting()
+    asked, before = request(1), set(threading.enumerate())
+    engine.submit(asked)
+    (thread,) = set(threading.enumerate()) - before
+    engine.close()
+    engine.go.set()
+    assert list(asked.tokens()) == [2, 3, 4]
+    thread.join(10)
+    assert not thread.is_alive()

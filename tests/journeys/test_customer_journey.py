@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from assistant.conversations import Conversations
+from assistant.handoff import Handoffs
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -197,7 +198,7 @@ def test_an_agent_is_heard_without_a_reload(open_page: OpenPage, home: Path) -> 
     page.get_by_text("You are in the queue for a person").wait_for()
     store = Conversations.in_home(home)
     waiting = max(store.queue(("waiting",)), key=lambda c: c.created)
-    store.move(waiting.id, "agent", only_from=("waiting",), agent="Ana")
+    Handoffs(store).happen(waiting.id, "take", "Ana")
     store.add(waiting.id, "agent", "Hello, this is Ana.")
     store.close()
     page.get_by_text("Hello, this is Ana.").wait_for(timeout=10_000)

@@ -2,85 +2,24 @@
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-import uvicorn
 
 from assistant.service import ChatService
 from knowledge.versions import Versions
-from tests.staffing import AGENT, OPERATOR, QUOTE, chat_service, staff_app, staff_settings
+from tests.staffing import AGENT, OPERATOR, QUOTE
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, BrowserContext, Page
+    from playwright.sync_api import Page
+
+    Enter = Callable[..., Page]
 
 pytestmark = pytest.mark.slow
 
 ATTACK = "<img src=x onerror=window.broken=1> ${window.broken=1} {{7*7}}"
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("home")
-
-
-@pytest.fixture(scope="module")
-def service(home: Path) -> Iterator[ChatService]:
-    started = chat_service(staff_settings(home))
-    yield started
-    started.conversations.close()
-
-
-@pytest.fixture(scope="module")
-def url(home: Path, service: ChatService) -> Iterator[str]:
-    """The staff's pages, served."""
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        app = staff_app(staff_settings(home), service, monkeypatch)
-        server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning"))
-        thread = threading.Thread(target=server.run, daemon=True)
-        thread.start()
-        deadline = time.monotonic() + 60
-        while not server.started:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        port = server.servers[0].sockets[0].getsockname()[1]
-        yield f"http://127.0.0.1:{port}"
-        server.should_exit = True
-        thread.join(10)
-
-
-Enter = Callable[..., "Page"]
-
-
-@pytest.fixture
-def enter(browser: Browser, url: str) -> Iterator[Enter]:
-    """Log in by keyboard and stand on the page; errors of the page fail the test."""
-    contexts: list[BrowserContext] = []
-    errors: list[str] = []
-
-    def go(path: str, name: str, password: str, **options: object) -> Page:
-        context = browser.new_context(**({"locale": "en-GB"} | options))  # type: ignore[arg-type]
-        contexts.append(context)
-        page = context.new_page()
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.goto(url + path)
-        assert "/login" in page.url
-        page.keyboard.type(name)
-        page.keyboard.press("Tab")
-        page.keyboard.type(password)
-        page.keyboard.press("Enter")
-        page.wait_for_url(f"{url}{path}/")
-        page.wait_for_selector(".fd-bar")
-        return page
-
-    yield go
-    for context in contexts:
-        context.close()
-    assert errors == []
 
 
 def test_two_agents_share_a_queue(enter: Enter, service: ChatService) -> None:

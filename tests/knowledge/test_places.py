@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from knowledge.places import with_countries
+from knowledge.places import countries_in, with_countries
 
 
 @pytest.mark.parametrize(
@@ -62,3 +62,16 @@ def test_other_words_and_named_countries_are_left_alone(text: str) -> None:
 
 def test_only_what_is_not_said_already_is_added() -> None:
     assert with_countries("to Lyon, France") == "to Lyon (EU), France"
+
+
+@pytest.mark.parametrize(("text", "language", "countries"), [
+    ("Do you ship to Brisbane, South Sudan or the UK? The UK!", "",
+     ["Australia", "South Sudan", "UK"]),
+    ("Versand nach München oder Österreich", "de", ["Deutschland", "Österreich"]),
+    ("寄到英国、成都和香港要多久？", "", ["英国", "香港"]),
+    ("A Jersey dress, a turkey and Chad's jacket", "", []),
+])  # fmt: skip
+def test_countries_are_named_by_themselves_or_by_towns(
+    text: str, language: str, countries: list[str]
+) -> None:
+    assert countries_in(text, language) == countries

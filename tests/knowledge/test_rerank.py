@@ -91,7 +91,7 @@ def test_the_candidate_that_the_reader_believes_comes_first() -> None:
     reader = ScriptedReader(
         {reading_text(c.chunk): v for c, v in zip(found, (-5, -5, 4), strict=True)}
     )
-    ranked = CrossEncoderReranker(reader, calibration(), 3).rerank("q", found, OneScope(3), 1.0)
+    ranked = CrossEncoderReranker(reader, calibration()).rerank("q", found, OneScope(3), 1.0, 3)
     assert [c.row for c in ranked] == [2, 0, 1]
     assert ranked[0].relevance > 0.9
     assert ranked[0].quote == "Text 2."
@@ -103,8 +103,8 @@ def test_what_is_read_in_a_language_learnt_little_has_weights_of_its_own() -> No
     reader = ScriptedReader({reading_text(c.chunk): -0.5 for c in found})
     weights = dict(calibration().weights)
     weights["foreign"] = tuple(w / 2 for w in weights["read"])
-    english, german = CrossEncoderReranker(reader, Calibration(weights), 2).rerank(
-        "q", found, OneScope(2), 1.0
+    english, german = CrossEncoderReranker(reader, Calibration(weights)).rerank(
+        "q", found, OneScope(2), 1.0, 2
     )
     assert english.chunk.language == "en"
     assert english.relevance > german.relevance > 0.5
@@ -113,14 +113,14 @@ def test_what_is_read_in_a_language_learnt_little_has_weights_of_its_own() -> No
 def test_reading_stops_at_a_sure_answer() -> None:
     found = candidates(6)
     reader = ScriptedReader({reading_text(c.chunk): 6.0 for c in found})
-    CrossEncoderReranker(reader, calibration(), 6).rerank("q", found, OneScope(6), 1.0)
+    CrossEncoderReranker(reader, calibration()).rerank("q", found, OneScope(6), 1.0, 6)
     assert len(reader.read_texts) < 6
 
 
 def test_candidates_beyond_those_read_are_kept_and_carry_no_relevance() -> None:
     found = candidates(5)
     reader = ScriptedReader({reading_text(c.chunk): -6.0 for c in found})
-    ranked = CrossEncoderReranker(reader, calibration(), 2).rerank("q", found, OneScope(5), 1.0)
+    ranked = CrossEncoderReranker(reader, calibration()).rerank("q", found, OneScope(5), 1.0, 2)
     assert sorted(c.row for c in ranked) == [0, 1, 2, 3, 4]
     assert [c.relevance for c in ranked[2:]] == [0.0] * 3
 
@@ -128,7 +128,7 @@ def test_candidates_beyond_those_read_are_kept_and_carry_no_relevance() -> None:
 def test_an_unknown_script_is_weighed_by_words_and_never_read() -> None:
     found = candidates(3)
     reader = ScriptedReader({})
-    ranked = CrossEncoderReranker(reader, calibration(), 3).rerank("q", found, OneScope(3), 0.1)
+    ranked = CrossEncoderReranker(reader, calibration()).rerank("q", found, OneScope(3), 0.1, 3)
     assert [c.row for c in ranked] == [0, 1, 2]
 
 
@@ -136,7 +136,7 @@ def test_fusing_weighs_without_reading() -> None:
     cosine = tuple(float(name == "cosine") for name in FEATURES)
     weights = {"prior": cosine, "read": cosine, "lexical": tuple(-w for w in cosine)}
     near = [replace(c, cosine=0.2 * n) for n, c in enumerate(candidates(3))]
-    ranker = CrossEncoderReranker(ScriptedReader({}), Calibration(weights), 3)
+    ranker = CrossEncoderReranker(ScriptedReader({}), Calibration(weights))
     fused = ranker.fuse("q", near, OneScope(3), 1.0)
     assert [c.row for c in fused] == [2, 1, 0]
     assert fused[0].score > fused[1].score

@@ -14,9 +14,10 @@ import pytest
 from knowledge.errors import EmptyKnowledge
 from knowledge.language import Detector
 from knowledge.load import Loader
+from knowledge.modes import STAGES, by_mode
 from knowledge.purge import purge
 from knowledge.refresh import Refresher
-from knowledge.retrieve import KnowledgeBase
+from knowledge.retrieve import MODES, Depth, KnowledgeBase
 from knowledge.settings import KnowledgeSettings
 from knowledge.versions import Pinned, Versions
 from tests.knowledge.fakes import WordInspector
@@ -26,7 +27,9 @@ class Unread:
     def fuse(self, question: str, candidates: Any, index: Any, known: float) -> Any:
         return list(candidates)
 
-    def rerank(self, question: str, candidates: Any, index: Any, known: float) -> Any:
+    def rerank(
+        self, question: str, candidates: Any, index: Any, known: float, passages: int
+    ) -> Any:
         return list(candidates)
 
 
@@ -127,3 +130,45 @@ def test_passages_out_of_force_take_no_places(
     )
     assert found(knowledge) == ["Boots, and many other words besides."]
     assert [p.document_id for p in knowledge.search("boots", 5, "dense", language="en")] == ["new"]
+
+
+class Counting(Unread):
+    """Keeps how many passages it was to read."""
+
+    def __init__(self) -> None:
+        self.asked: list[int] = []
+
+    def rerank(
+        self, question: str, candidates: Any, index: Any, known: float, passages: int
+    ) -> Any:
+        self.asked.append(passages)
+        return list(candidates)
+
+
+def test_one_search_goes_as_far_as_it_is_told_and_the_next_as_the_settings_say(
+    refresher: Refresher, knowledge: KnowledgeBase, tmp_path: Path
+) -> None:
+    publish(refresher, tmp_path, *({"id": f"b{n}", "text": f"Boots {n}."} for n in range(20)))
+    knowledge.reranker = reranker = Counting()
+    vector = knowledge.encoder.embed(["boots"])[0]
+    near = knowledge.candidates("boots", vector, 2, "reranked", "en", depth=Depth(5, 4))
+    far = knowledge.candidates("boots", vector, 2, "reranked", "en")
+    assert len(near) <= 10 < len(far)
+    assert reranker.asked == [4, KnowledgeSettings().rerank_passages]
+
+
+def test_each_mode_finds_by_itself_what_a_search_in_it_finds(
+    refresher: Refresher, knowledge: KnowledgeBase, tmp_path: Path
+) -> None:
+    texts = ("Boots of leather.", "Hats.", "Boots and laces for boots.", "Scarves of wool, red.")
+    publish(refresher, tmp_path, *({"id": f"d{n}", "text": t} for n, t in enumerate(texts)))
+    found = by_mode(knowledge, "boots", "en", Depth(5, 3))
+    vector = knowledge.encoder.embed(["boots"])[0]
+    for mode in MODES:
+        searched = knowledge.candidates("boots", vector, 5, mode, "en", depth=Depth(5, 3))
+        assert [c.chunk.id for c in found.rankings[mode]] == [c.chunk.id for c in searched]
+    assert [c.chunk.id for c in found.rankings["bm25"]] == ["d2#0", "d0#0"]
+    assert found.rankings["bm25"][0].score > found.rankings["bm25"][1].score > 0
+    assert len(found.rankings["dense"]) == 4
+    assert tuple(found.milliseconds) == STAGES
+    assert all(time >= 0 for time in found.milliseconds.values())

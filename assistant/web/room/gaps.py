@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable, Sequence
 
 from assistant.gaps import Gap
 from assistant.web.auth import Session
+from assistant.web.room.curated import form_values
 from assistant.web.room.panel import Detail, Done
 from assistant.web.staff_html import Words, render
 
@@ -28,7 +29,9 @@ class GapsPanel:
 
     def render(self, words: Words) -> str:
         """See Panel."""
-        return render("gaps.html", words=words, gaps=self._found, listed=_LISTED)
+        return render(
+            "gaps.html", words=words, gaps=self._found, listed=_LISTED, **form_values(words)
+        )
 
     def act(self, detail: Detail, session: Session) -> Done | None:
         """See Panel."""

@@ -1,4 +1,4 @@
-"""The operators' page: its panels, of which those of the open room are shown."""
+"""A page of rooms: its panels, of which those of the open room are shown."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from assistant.web.auth import Session, Sessions
+from assistant.web.auth import Role, Session, Sessions
 from assistant.web.room.panel import Detail, Done, Notice, Panel
 from assistant.web.staff_html import FOLDER, Words, render, staff_texts
 
@@ -17,19 +17,21 @@ Screen = dict[str, Any]
 Seen = Mapping[str, Hashable]
 
 
-class OperatorPage:
-    """The events of the page, over its panels."""
+class RoomPage:
+    """The events of a page for one role, over its panels; `title` is the key of its heading."""
 
-    def __init__(self, panels: Sequence[Panel], sessions: Sessions) -> None:
+    def __init__(self, panels: Sequence[Panel], sessions: Sessions, role: Role, title: str) -> None:
         self.panels = tuple(panels)
         self.sessions = sessions
+        self.role = role
+        self.title = title
         self.rooms = tuple(dict.fromkeys(p.room for p in panels))
 
     def open(self, room: object, request: gr.Request) -> Screen:
         """The whole page, when it is opened or loaded again."""
         session = self._session(request)
         words = staff_texts(session.language)
-        bar = render("bar.html", words=words, session=session, title=words["operator_title"])
+        bar = render("bar.html", words=words, session=session, title=words[self.title])
         return {"bar": bar} | self._room(self._known(room), words)
 
     def poll(self, room: object, seen: Seen | None, request: gr.Request) -> Screen:
@@ -40,7 +42,7 @@ class OperatorPage:
     def act(
         self, event: gr.EventData, room: object, seen: Seen | None, request: gr.Request
     ) -> Screen:
-        """What the operator did; what names no known action only shows what is new."""
+        """What the person did; what names no known action only shows what is new."""
         session, room = self._session(request), self._known(room)
         words = staff_texts(session.language)
         detail: Detail = event._data if isinstance(event._data, dict) else {}
@@ -57,7 +59,7 @@ class OperatorPage:
     def _session(self, request: gr.Request) -> Session:
         """Who asks. The gate has let the request in, but a queue of events may outlive that."""
         session = self.sessions.read(dict(request.cookies))
-        if session is None or session.role != "operator":
+        if session is None or session.role != self.role:
             raise gr.Error("log in again", print_exception=False)
         return session
 
@@ -71,7 +73,8 @@ class OperatorPage:
     def _room(self, room: str, words: Words) -> Screen:
         """A room with all its panels; those of the others are empty."""
         shown = {p.name: p.render(words) if p.room == room else "" for p in self.panels}
-        nav = render("rooms.html", words=words, rooms=self.rooms, room=room)
+        several = len(self.rooms) > 1
+        nav = render("rooms.html", words=words, rooms=self.rooms, room=room) if several else ""
         seen = {p.name: p.state() for p in self._shown(room)}
         return shown | {"rooms": nav, "notice": _notice(Notice(), words)} | {
             "room": room, "seen": seen
@@ -92,7 +95,7 @@ def _notice(notice: Notice, words: Words) -> str:
     return render("notice.html", words=words, notice=notice)
 
 
-def build_operator_page(page: OperatorPage) -> gr.Blocks:
+def build_room_page(page: RoomPage) -> gr.Blocks:
     """The page as Gradio blocks."""
     script = (FOLDER / "staff.js").read_text(encoding="utf-8")
     names = ["bar", "rooms", "notice", *(p.name for p in page.panels)]
@@ -101,14 +104,15 @@ def build_operator_page(page: OperatorPage) -> gr.Blocks:
             name: gr.HTML(elem_id=f"fd-{name}", js_on_load=script, apply_default_css=False)
             for name in names
         }
-        key = "frontdesk-room"
+        key = f"frontdesk-room-{page.title}"
         parts["room"] = room = gr.BrowserState("", storage_key=key, secret=key)
         parts["seen"] = seen = gr.State(None)
         timer = gr.Timer(_POLL_SECONDS)
         outputs = list(parts.values())
 
         def placed(screen: Screen) -> dict[Any, Any]:
-            return {parts[name]: value for name, value in screen.items()}
+            # Gradio takes an empty dict for one value that is too few.
+            return {parts[name]: value for name, value in screen.items()} or {seen: gr.skip()}
 
         def opened(room: object, request: gr.Request) -> dict[Any, Any]:
             return placed(page.open(room, request))

@@ -14,8 +14,9 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from httpx import Response
 
-from assistant.errors import InputError
+from assistant.errors import InputError, TurnStopped
 from assistant.service import ChatService
+from assistant.types import StageStarted
 from assistant.web.api import api_routes
 from assistant.web.identity import Identities, Tickets
 from assistant.web.turns import Turns
@@ -95,8 +96,72 @@ def test_a_conversation_is_closed_to_other_tokens(api: TestClient) -> None:
 
 def test_a_hand_off_silences_the_bot_and_says_so(api: TestClient) -> None:
     customer = Customer(api)
-    assert customer("POST", "/handoff").json() == {"state": "waiting", "agent": None}
-    assert customer.say("can I return this?") == [("state", {"state": "waiting", "agent": None})]
+    waiting = {"position": 1, "minutes": None, "opens": None}
+    state = {"state": "waiting", "agent": None, "waiting": waiting}
+    assert customer("POST", "/handoff").json() == state
+    heard = customer.say("can I return this?")
+    assert heard == [("stage", {"stage": "received"}), ("state", state)]
+
+
+def test_who_waits_may_ask_the_assistant_after_all(api: TestClient) -> None:
+    customer = Customer(api)
+    customer("POST", "/handoff")
+    assert customer("DELETE", "/handoff").json() == {"state": "bot", "agent": None}
+    assert customer.say("can I return this?")[-1][0] == "reply"
+
+
+def test_a_closed_conversation_goes_on_when_it_is_reopened(
+    api: TestClient, service: ChatService
+) -> None:
+    customer = Customer(api)
+    service.end(customer.id, "ana")
+    body = {"text": "can I return this?", "message_id": "m1"}
+    assert customer("POST", "/messages", body).status_code == 409
+    assert customer("POST", "/reopen").json()["state"] == "bot"
+    assert customer.say("can I return this?")[-1][0] == "reply"
+
+
+def test_an_address_is_kept_if_it_may_be_one(api: TestClient, service: ChatService) -> None:
+    customer = Customer(api)
+    for wrong in ("nobody", "a@b", "a b@example.com", "x" * 250 + "@a.de"):
+        assert customer("PUT", "/contact", {"email": wrong}).status_code == 422
+    assert service.handoffs.contact(customer.id) == ""
+    assert customer("PUT", "/contact", {"email": "ann@example.com"}).status_code == 200
+    assert service.handoffs.contact(customer.id) == "ann@example.com"
+
+
+def test_stopping_ends_the_turn_that_runs(api: TestClient, service: ChatService) -> None:
+    customer = Customer(api)
+    assert customer("POST", "/stop").json() == {"stopping": False}
+    thinking, stopped = threading.Event(), threading.Event()
+    answered: list[Any] = []
+    own = service.assistant.respond
+
+    def slow(utterance: Any, listen: Any) -> Any:
+        thinking.set()
+        assert stopped.wait(10)
+        try:
+            listen(StageStarted("generation", "en"))
+        except TurnStopped:
+            answered.append("stopped")
+        return own(utterance)
+
+    service.assistant.respond = slow  # type: ignore[method-assign]
+    thread = threading.Thread(target=customer.say, args=("can I return this?",))
+    thread.start()
+    assert thinking.wait(10)
+    assert customer("POST", "/stop").json() == {"stopping": True}
+    stopped.set()
+    thread.join(10)
+    assert answered == ["stopped"]
+
+
+def test_the_history_says_what_helped(api: TestClient) -> None:
+    customer = Customer(api)
+    message = customer.say("can I return this?")[-1][1]["message"]
+    assert customer("GET").json()["messages"][1]["helpful"] is None
+    customer("POST", "/rating", {"message": message, "helpful": True})
+    assert customer("GET").json()["messages"][1]["helpful"] is True
 
 
 def test_an_agents_words_come_as_events_and_only_those_after_the_last(
@@ -107,7 +172,7 @@ def test_an_agents_words_come_as_events_and_only_those_after_the_last(
     service.take_over(customer.id, "ana")
     first = service.reply_as(customer.id, "ana", "Hello, Ana here.")
     service.reply_as(customer.id, "ana", "It is on its way.")
-    service.conversations.move(customer.id, "closed", only_from=("agent",), agent="ana")
+    service.end(customer.id, "ana")
     found = events(customer("GET", "/events").text)
     assert [(n, d.get("text") or d.get("state")) for n, d in found] == [
         ("state", "closed"), ("message", "Hello, Ana here."), ("message", "It is on its way."),
@@ -154,7 +219,7 @@ def test_what_is_no_message_is_refused(api: TestClient) -> None:
 
 def test_a_closed_conversation_takes_no_message(api: TestClient, service: ChatService) -> None:
     customer = Customer(api)
-    service.conversations.move(customer.id, "closed", only_from=("bot",))
+    service.end(customer.id, "ana")
     answer = customer("POST", "/messages", {"text": "hello?", "message_id": "m"})
     assert answer.status_code == 409
 

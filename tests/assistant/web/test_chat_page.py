@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 from assistant.conversations import Conversations
+from assistant.handoff import Handoffs
+from assistant.hours import Hours
 from assistant.pipeline import Listener, ignore
 from assistant.service import ChatService
 from assistant.settings import load_settings
@@ -188,7 +190,7 @@ def test_all_text_from_outside_is_escaped(open_page: Open, store: Conversations)
     customer = open_page(answer(EVIL, f"Welcome.\n{EVIL}"))
     customer.ask(EVIL)
     customer.do(act="person")
-    store.move(customer.memory["conversation"], "agent", only_from=("waiting",), agent=EVIL)
+    Handoffs(store).happen(customer.memory["conversation"], "take", EVIL)
     store.add(customer.memory["conversation"], "agent", EVIL)
     shown = customer.poll() + customer.parts["header"] + "".join(customer.lives)
     assert "&lt;img" in shown
@@ -274,7 +276,7 @@ def test_the_bot_is_silent_while_a_person_is_awaited(open_page: Open, store: Con
     assert "in the queue for a person" in shown
     assert "I also have a question" in customer.ask("I also have a question")
     conversation = customer.memory["conversation"]
-    store.move(conversation, "agent", only_from=("waiting",), agent="Ana")
+    Handoffs(store).happen(conversation, "take", "Ana")
     store.add(conversation, "agent", "Hello from Ana")
     shown = customer.poll()
     assert "Hello from Ana" in shown
@@ -335,7 +337,7 @@ def test_an_unknown_or_closed_conversation_starts_anew(
     customer.memory = {"conversation": "gone", "language": "en"}
     assert "fd-chip" in customer.ask("How long?")
     first = customer.memory["conversation"]
-    store.move(first, "closed", only_from=("bot",))
+    Handoffs(store).happen(first, "end")
     assert "This conversation is closed" in customer.poll()
     customer.ask("Again?")
     assert customer.memory["conversation"] != first
@@ -367,3 +369,78 @@ def test_gradio_routes_that_the_page_does_not_need_are_closed() -> None:
     assert is_open("/gradio_api/queue/join")
     assert is_open("/desk/gradio_api/upload")
     assert is_open("/")
+
+
+def test_a_chat_that_is_deleted_is_gone(open_page: Open, store: Conversations) -> None:
+    customer = open_page(answer())
+    customer.ask("Can I return this?")
+    conversation = customer.memory["conversation"]
+    assert "How can we help?" in customer.do(act="delete")
+    assert customer.memory["conversation"] == ""
+    assert store.get(conversation) is None
+    assert store.messages(conversation) == []
+
+
+def test_who_waits_learns_the_place_and_a_poll_brings_a_better_one(
+    open_page: Open, store: Conversations
+) -> None:
+    handoffs = Handoffs(store)
+    first = store.start().id
+    handoffs.happen(first, "ask")
+    customer = open_page()
+    assert "You are number 2" in customer.do(act="person")
+    handoffs.happen(first, "take", "Ana")
+    assert "You are number 1" in customer.poll()
+
+
+def test_when_the_team_is_away_an_address_can_be_left(
+    open_page: Open, store: Conversations
+) -> None:
+    customer = open_page()
+    customer.page.service.handoffs = Handoffs(store, Hours(monday="00:00-00:01"))
+    shown = customer.do(act="person")
+    assert "data-opens=" in shown
+    assert 'type="email"' in shown
+    customer.do(act="contact", value="nobody")
+    assert customer.page.service.handoffs.contact(customer.memory["conversation"]) == ""
+    assert "We will write to ann@example.com" in customer.do(act="contact", value="ann@example.com")
+
+
+def test_a_closed_conversation_can_be_continued(open_page: Open, store: Conversations) -> None:
+    customer = open_page(answer(), answer())
+    customer.ask("Can I return this?")
+    conversation = customer.memory["conversation"]
+    Handoffs(store).happen(conversation, "end", "Ana")
+    assert 'data-act="reopen"' in customer.poll()
+    customer.do(act="reopen")
+    customer.ask("And that?", "m2")
+    assert customer.memory["conversation"] == conversation
+    assert len(store.messages(conversation)) == 4
+
+
+def test_stop_reaches_the_turn_that_runs(open_page: Open) -> None:
+    customer = open_page(answer())
+    stopped: list[bool] = []
+    assistant: Any = customer.page.service.assistant
+
+    def stop() -> None:
+        event: Any = SimpleNamespace(_data={"act": "stop"})
+        page, memory = customer.page, {"conversation": next(iter(customer.page.turns._running))}
+
+        async def press() -> None:
+            async for _ in page.act(event, memory, customer.request):
+                pass
+
+        asyncio.run(press())
+        stopped.append(page.turns._running[memory["conversation"]].stopped)
+
+    assistant.before_reply = stop
+    customer.ask("Can I return this?")
+    assert stopped == [True]
+
+
+def test_an_answer_offers_more_help_and_a_person_is_one_press_away(open_page: Open) -> None:
+    customer = open_page(answer())
+    shown = customer.ask("Can I return this?")
+    assert "That helped" in shown
+    assert 'data-act="person">Get more help' in shown

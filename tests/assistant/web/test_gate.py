@@ -31,14 +31,15 @@ def routes_below(routes: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
 
 
 def staff_paths(app: FastAPI) -> list[tuple[str, str]]:
-    """Every route below /desk and /operator, Gradio's own included."""
+    """Every route below /desk, /bench and /operator, Gradio's own included."""
     found = set(routes_below(app.routes))
-    return sorted(route for route in found if route[1].startswith(("/desk", "/operator")))
+    return sorted(route for route in found if route[1].startswith(("/desk", "/bench", "/operator")))
 
 
 def test_no_staff_route_answers_an_anonymous_request(app: FastAPI, client: TestClient) -> None:
     paths = staff_paths(app)
     assert {("PUT", "/operator/uploads"), ("POST", "/desk/gradio_api/upload")} <= set(paths)
+    assert {("GET", "/bench/comparison.json"), ("GET", "/bench/")} <= set(paths)
     assert len(paths) > 60, "Gradio's routes are among them"
     for method, path in paths:
         answer = client.request(method, path, headers=ORIGIN)
@@ -47,7 +48,9 @@ def test_no_staff_route_answers_an_anonymous_request(app: FastAPI, client: TestC
             assert answer.headers["location"].startswith("/login")
 
 
-@pytest.mark.parametrize(("role", "other"), [("agent", "/operator"), ("operator", "/desk")])
+@pytest.mark.parametrize(("role", "other"), [
+    ("agent", "/operator"), ("operator", "/desk"), ("operator", "/bench"),
+])  # fmt: skip
 def test_no_staff_route_answers_another_role(
     app: FastAPI, client: TestClient, role: str, other: str
 ) -> None:
@@ -59,11 +62,22 @@ def test_no_staff_route_answers_another_role(
 
 @pytest.mark.parametrize("path", [
     "/desk/gradio_api/upload", "/desk/gradio_api/file=/etc/passwd", "/desk/config",
-    "/desk/monitoring", "/operator/gradio_api/proxy=x",
+    "/desk/monitoring", "/operator/gradio_api/proxy=x", "/bench/gradio_api/upload",
 ])  # fmt: skip
 def test_gradios_file_routes_are_closed_even_to_staff(client: TestClient, path: str) -> None:
-    assert log_in(client, "agent" if path.startswith("/desk") else "operator") == 303
+    assert log_in(client, "operator" if path.startswith("/operator") else "agent") == 303
     assert client.get(path).status_code == 404
+
+
+def test_the_test_bench_is_open_to_agents(client: TestClient) -> None:
+    assert client.get("/bench/").headers["location"] == "/login?role=agent"
+    assert log_in(client, "agent") == 303
+    assert client.get("/bench").headers["location"] == "/bench/"
+    assert client.get("/bench/").status_code == 200
+    nothing_yet = client.get("/bench/comparison.json")
+    assert nothing_yet.status_code == 404
+    assert "nothing was compared" in nothing_yet.json()["error"]
+    assert nothing_yet.headers["cache-control"] == "no-store"
 
 
 def test_a_refused_request_is_not_read(app: FastAPI) -> None:
@@ -119,7 +133,7 @@ def test_log_out_makes_the_cookie_worthless(client: TestClient) -> None:
 
 def test_staff_pages_are_neither_framed_nor_kept(client: TestClient) -> None:
     log_in(client, "agent")
-    for path in ("/login", "/desk/"):
+    for path in ("/login", "/desk/", "/bench/"):
         headers = client.get(path).headers
         assert headers["x-frame-options"] == "DENY"
         assert headers["cache-control"] == "no-store"

@@ -24,7 +24,7 @@ from assistant.web.room.documents import (
     UploadsPanel,
 )
 from assistant.web.room.gaps import GapsPanel
-from assistant.web.room.page import OperatorPage, Screen
+from assistant.web.room.page import RoomPage, Screen
 from assistant.web.uploads import Uploads
 from tests.staffing import keep, staff_settings
 
@@ -239,7 +239,7 @@ GAP = Gap("Ferries?", ("Ferries?", "<b>Boats?"), ("c1", "c2"), ("At the harbour.
 class Operator:
     """An operator in front of the page."""
 
-    def __init__(self, page: OperatorPage, publisher: Publisher) -> None:
+    def __init__(self, page: RoomPage, publisher: Publisher) -> None:
         self.page, self.publisher = page, publisher
         session = page.sessions.start("operator", "Mina", "en")
         self.request: Any = SimpleNamespace(cookies={COOKIE: page.sessions.token(session)})
@@ -276,7 +276,7 @@ def mina(
         HistoryPanel(publisher, audit),
         GapsPanel(lambda: [GAP]),
     ]
-    return Operator(OperatorPage(panels, sessions), publisher)
+    return Operator(RoomPage(panels, sessions, "operator", "operator_title"), publisher)
 
 
 def test_the_way_from_an_upload_to_undo(mina: Operator, uploads: Uploads) -> None:

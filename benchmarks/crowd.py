@@ -1,0 +1,187 @@
+"""Many customers at once on the API with the language model off, and beside it Gradio's queue.
+
+    python -m benchmarks.crowd [--customers 100] [--turns 3] [--home HOME]
+
+A sign of life is the first event after a message was sent. Both ways lead to the same turns in the
+same process; customers start together and ask the golden questions, each its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import re
+import secrets
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import numpy as np
+
+from benchmarks.asking import read_jsonl
+
+ROOT = Path(__file__).parent.parent
+DEMO = ROOT / "assistant" / "demo" / "shop"
+_READY_SECONDS = 300
+
+
+@dataclass
+class Measured:
+    """Milliseconds to the first event and to the reply; errors as text."""
+
+    first: list[float] = field(default_factory=list)
+    whole: list[float] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+    def told(self, name: str, seconds: float) -> str:
+        """A line of figures."""
+        cells = [
+            f"{label} p50 {np.percentile(values, 50):6.0f} p95 {np.percentile(values, 95):6.0f} ms"
+            for label, values in (("sign of life", self.first), ("reply", self.whole))
+            if values
+        ]
+        rate = len(self.whole) / seconds
+        return f"{name:8} {'  '.join(cells)}  {rate:5.1f} turns/s  {len(self.errors)} errors"
+
+
+Turn = Callable[[httpx.AsyncClient, str], AsyncIterator[bool]]
+
+
+async def api_turn(client: httpx.AsyncClient, text: str) -> AsyncIterator[bool]:
+    """One message to a new conversation; False at each event, True at the reply."""
+    begun = (await client.post("/api/v1/conversations", json={})).raise_for_status().json()
+    path = f"/api/v1/conversations/{begun['conversation_id']}/messages"
+    headers = {"authorization": f"Bearer {begun['token']}"}
+    body = {"text": text, "message_id": secrets.token_hex(8)}
+    yield False  # the clock starts here
+    async with client.stream("POST", path, json=body, headers=headers) as response:
+        response.raise_for_status()
+        async for line in response.aiter_lines():
+            if line.startswith("event: "):
+                yield line == "event: reply"
+
+
+def gradio_turn(act: int) -> Turn:
+    """The same through the chat page's queue; `act` is the number of its event."""
+
+    async def turn(client: httpx.AsyncClient, text: str) -> AsyncIterator[bool]:
+        session = secrets.token_hex(6)
+        body = {
+            "data": [{}], "fn_index": act, "session_hash": session, "trigger_id": None,
+            "event_data": {"act": "ask", "value": text, "id": secrets.token_hex(8)},
+        }  # fmt: skip
+        yield False
+        (await client.post("/gradio_api/queue/join", json=body)).raise_for_status()
+        data = {"session_hash": session}
+        async with client.stream("GET", "/gradio_api/queue/data", params=data) as response:
+            async for line in response.aiter_lines():
+                if not line.startswith("data: "):
+                    continue
+                message = json.loads(line.removeprefix("data: "))
+                if message["msg"] == "process_generating":
+                    yield False
+                if message["msg"] == "process_completed":
+                    if not message["success"]:
+                        raise RuntimeError("Gradio reports a failure")
+                    yield True
+                    return
+
+    return turn
+
+
+async def customer(
+    client: httpx.AsyncClient, turn: Turn, questions: list[str], measured: Measured
+) -> None:
+    """Ask one question after another."""
+    for text in questions:
+        started = first = 0.0
+        try:
+            async for ended in turn(client, text):
+                if not started:
+                    started = time.perf_counter()
+                    continue
+                if not first:
+                    first = time.perf_counter()
+                    measured.first.append(1000 * (first - started))
+                if ended:
+                    measured.whole.append(1000 * (time.perf_counter() - started))
+        except (httpx.HTTPError, RuntimeError) as error:
+            measured.errors.append(f"{type(error).__name__}: {error}")
+
+
+async def crowd(url: str, turn: Turn, customers: int, turns: int) -> tuple[Measured, float]:
+    """(what was measured, seconds) of that many customers at once."""
+    texts = [q["text"] for q in read_jsonl(DEMO / "golden.jsonl")]
+    measured = Measured()
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=customers)
+    async with httpx.AsyncClient(base_url=url, limits=limits, timeout=120) as client:
+        work: list[Awaitable[None]] = []
+        for number in range(customers):
+            asked = [texts[(number * turns + n) % len(texts)] for n in range(turns)]
+            work.append(customer(client, turn, asked, measured))
+        started = time.perf_counter()
+        await asyncio.gather(*work)
+        return measured, time.perf_counter() - started
+
+
+def act_event(url: str) -> int:
+    """The number of the chat page's `act` event, from the page itself."""
+    page = httpx.get(url, timeout=60).text
+    found = re.search(r"window\.gradio_config = (\{.*?\});</script>", page, re.DOTALL)
+    if not found:
+        raise SystemExit("the chat page does not tell its events")
+    for dependency in json.loads(found[1])["dependencies"]:
+        if any(name == "act" for _, name in dependency["targets"]):
+            return int(dependency["id"])
+    raise SystemExit("the chat page has no event `act`")
+
+
+def main() -> None:
+    """Print a line a way."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--customers", type=int, default=100)
+    parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--home", type=Path)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        home = str(arguments.home or folder)
+        refresh = [sys.executable, "-m", "knowledge", "refresh", str(DEMO / "documents")]
+        subprocess.run([*refresh, "--home", home], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+        serve = [sys.executable, "app.py", "--home", home, "--port", "0"]
+        server = subprocess.Popen(serve, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+        try:
+            url = _ready(server)
+            for name, turn in (("api", api_turn), ("gradio", gradio_turn(act_event(url)))):
+                asyncio.run(crowd(url, turn, 4, 2))  # warm
+                measured, seconds = asyncio.run(
+                    crowd(url, turn, arguments.customers, arguments.turns)
+                )
+                print(measured.told(name, seconds), *set(measured.errors), sep="\n  ")
+        finally:
+            server.kill()
+
+
+def _ready(server: subprocess.Popen[str]) -> str:
+    """The address, once the models are warm."""
+    for line in server.stderr or ():
+        if match := re.search(r"answers at (http://[\d.]+:\d+)", line):
+            url = match[1]
+            break
+    else:
+        raise SystemExit("the server did not start")
+    deadline = time.monotonic() + _READY_SECONDS
+    while httpx.get(f"{url}/health/ready").status_code != 200:
+        if time.monotonic() > deadline:
+            raise SystemExit("the server did not get ready")
+        time.sleep(0.2)
+    return url
+
+
+if __name__ == "__main__":
+    main()
