@@ -23,6 +23,7 @@ from finetune.registry import Registry
 from knowledge.build import WEIGHTS, open_knowledge
 from knowledge.intent_classifier import MANIFEST, IntentClassifier
 from knowledge.retrieve import KnowledgeBase
+from knowledge.verifier import Verifier
 
 
 def build_knowledge(settings: Settings) -> KnowledgeBase:
@@ -38,7 +39,7 @@ def build_assistant(
     """The whole pipeline over the published knowledge base; `threshold` in the dial's place."""
     knowledge = knowledge or build_knowledge(settings)
     small_talk = SmallTalkSkill(settings)
-    grounding = GroundingCheck()
+    grounding = grounding_check(settings)
     return Assistant(
         settings=settings,
         detector=knowledge.detector,
@@ -87,6 +88,15 @@ def retuned(assistant: Assistant, settings: Settings) -> Assistant:
     skill = KnowledgeSkill(knowledge, settings, _threshold(settings, knowledge))
     changed.skills = {**assistant.skills, "knowledge": skill}
     return changed
+
+
+def grounding_check(settings: Settings) -> GroundingCheck:
+    """The exact rules; where a language model writes, with the verifier, for quotations need none."""
+    if not settings.model.base:
+        return GroundingCheck()
+    return GroundingCheck(
+        Verifier(WEIGHTS / "verifier", settings.engines, settings.knowledge.threads)
+    )
 
 
 def _classifier(settings: Settings) -> IntentClassifier:

@@ -20,7 +20,6 @@ from assistant.build import knowledge_of
 from assistant.dial import threshold_of
 from assistant.errors import AssistantError
 from assistant.generation import Generator, QuotingComposer
-from assistant.grounding import GroundingCheck
 from assistant.pipeline import Assistant
 from assistant.settings import Settings
 from assistant.skills import KnowledgeSkill
@@ -163,7 +162,7 @@ class Variants:
             raise VariantError("memory", adapter)
         return load_language_model(
             settings.model, self._registry.folder / adapter, settings.engines,
-            settings.knowledge.threads, GroundingCheck(),
+            settings.knowledge.threads, self._served().grounding,
         )  # fmt: skip
 
     def _check_adapter(self, name: str) -> None:

@@ -31,6 +31,7 @@ from knowledge.encoder import Encoder, load_encoder
 if TYPE_CHECKING:
     from finetune.reranker_data import Shop
     from finetune.rewriting import Rewriter
+    from finetune.verifier_data import Statement
 
 readers = typer.Typer()
 _DEMO_WEIGHT = 3  # the demo shop's questions count this often
@@ -288,8 +289,20 @@ def verifier(
         recipe = PairRecipe(epochs, 32, rate)
         train_verifier(out, lessons, start, recipe, resume=resume, log=log.info)
         found = Verifier(out, settings.engines, settings.knowledge.threads)
-        least = calibrate_verifier(out, found, kept)
-        show({"supported_from": least} | verifier_scores(found, kept, least), as_json)
+        judged = [s for s in kept if _passes_rules(s)]
+        least = calibrate_verifier(out, found, judged)
+        scores = verifier_scores(found, kept, least)
+        beside = {"after_rules": verifier_scores(found, judged, least)}
+        show({"supported_from": least} | scores | beside, as_json)
+
+
+def _passes_rules(statement: Statement) -> bool:
+    """Whether the exact rules let a statement through: only then is the verifier asked."""
+    from assistant.grounding import GroundingCheck
+    from assistant.types import Evidence
+
+    passage = Evidence("", "passage", "", "", statement.text, "", 1.0, "")
+    return not GroundingCheck().objection(statement.sentence, passage)
 
 
 def _public_data(settings: Settings) -> Path:

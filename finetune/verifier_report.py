@@ -15,9 +15,9 @@ from finetune.errors import DataError
 from finetune.verifier_data import SUPPORTED, UNSEEN_KINDS, Statement
 from knowledge.verifier import CALIBRATION, Verifier
 
-# Share of the supported statements that may be refused: a reply then loses one sentence in thirty,
-# and is still quoted.
-REFUSED = 0.03
+# Share of the supported statements that may be refused: a reply then loses one sentence in twenty,
+# and the passage is still quoted.
+REFUSED = 0.05
 
 
 def support(verifier: Verifier, statements: Sequence[Statement]) -> Any:
