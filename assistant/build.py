@@ -91,7 +91,7 @@ def retuned(assistant: Assistant, settings: Settings) -> Assistant:
 
 
 def grounding_check(settings: Settings) -> GroundingCheck:
-    """The exact rules; where a language model writes, with the verifier, for quotations need none."""
+    """The exact rules; with the verifier where a language model writes: quotations need none."""
     if not settings.model.base:
         return GroundingCheck()
     return GroundingCheck(

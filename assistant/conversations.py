@@ -59,8 +59,7 @@ class Conversations:
     """
 
     def __init__(self, url: str) -> None:
-        self.engine = tables.open_engine(url)
-        self.readers = self.engine.execution_options(reads=True)
+        self.engine, self.readers = tables.open_engines(url)
         try:
             tables.metadata.create_all(self.engine)
         except SQLAlchemyError as error:
@@ -294,6 +293,7 @@ class Conversations:
     def close(self) -> None:
         """Let go of the database."""
         self.engine.dispose()
+        self.readers.dispose()
 
 
 def insert_message(

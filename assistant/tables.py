@@ -17,9 +17,12 @@ from sqlalchemy import (
     UniqueConstraint,
     create_engine,
     event,
+    make_url,
 )
 
 metadata = MetaData()
+_WAIT_SECONDS = 30  # for the connection that writes
+_READERS = 8
 conversations = Table(
     "conversations",
     metadata,
@@ -148,22 +151,31 @@ used_tokens = Table(
 )
 
 
-def open_engine(url: str) -> Engine:
-    """An engine for url; SQLite writes ahead, and waits for other writers."""
-    engine = create_engine(url)
-    if engine.dialect.name == "sqlite":
+def open_engines(url: str) -> tuple[Engine, Engine]:
+    """(the engine that writes, the one that reads) of a database.
 
-        @event.listens_for(engine, "connect")
-        def _pragmas(connection: Any, _record: Any) -> None:
-            connection.isolation_level = None
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA busy_timeout=10000")
-            connection.execute("PRAGMA synchronous=FULL")
+    On SQLite one connection writes, so that those who write queue for it in order instead of
+    sleeping until the file is free, and reading waits for nobody.
+    """
+    if make_url(url).get_backend_name() != "sqlite":
+        engine = create_engine(url)
+        return engine, engine
+    writer = create_engine(url, pool_size=1, max_overflow=0, pool_timeout=_WAIT_SECONDS)
+    reader = create_engine(url, pool_size=_READERS, max_overflow=_READERS)
+    for engine, begin in ((writer, "BEGIN IMMEDIATE"), (reader, "BEGIN")):
+        _set_up(engine, begin)
+    return writer, reader
 
-        @event.listens_for(engine, "begin")
-        def _begin(connection: Any) -> None:
-            # busy_timeout does not cover a read that turns into a write, so writers say so at once.
-            reads = connection.get_execution_options().get("reads")
-            connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
-    return engine
+def _set_up(engine: Engine, begin: str) -> None:
+    @event.listens_for(engine, "connect")
+    def _pragmas(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA busy_timeout=10000")  # for other processes
+        connection.execute("PRAGMA synchronous=FULL")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Any) -> None:
+        # busy_timeout does not cover a read that turns into a write, so writers say so at once.
+        connection.exec_driver_sql(begin)

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator
 from dataclasses import asdict
 from typing import Annotated, Any
 
+import anyio
 from fastapi import APIRouter, Depends, Header, HTTPException, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
@@ -25,6 +26,7 @@ from assistant.web.identity import Identities, Tickets
 from assistant.web.turns import Turn, Turns
 
 _POLL_SECONDS = 1.0
+_READERS = 8  # threads of their own: who only reads waits for nobody who writes
 _ALIVE_SECONDS = 15.0  # proxies close what is silent for longer
 _STREAM = {"cache-control": "no-store", "x-accel-buffering": "no"}
 
@@ -68,12 +70,16 @@ def api_routes(
     router = APIRouter(prefix="/api/v1", tags=["conversations"])
     store = service.conversations
 
-    def opened(conversation_id: str, authorization: Annotated[str, Header()] = "") -> Conversation:
+    reading = anyio.CapacityLimiter(_READERS)
+
+    async def opened(
+        conversation_id: str, authorization: Annotated[str, Header()] = ""
+    ) -> Conversation:
         """The conversation that the bearer token opens."""
         scheme, _, token = authorization.partition(" ")
         if scheme.casefold() != "bearer" or not tickets.opens(token.strip(), conversation_id):
             raise HTTPException(401, "give this conversation's token: Authorization: Bearer TOKEN")
-        found = store.get(conversation_id)
+        found = await anyio.to_thread.run_sync(store.get, conversation_id, limiter=reading)
         if found is None:
             raise HTTPException(404, "this conversation does not exist, or was deleted")
         return found

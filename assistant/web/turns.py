@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -12,7 +13,9 @@ from assistant.errors import TurnStopped
 from assistant.service import ChatService
 from assistant.types import Event, StageStarted
 
-_WORKERS = 8
+# With a language model turns wait for its engine most of the time, which takes eight at once; without
+# one they compute, and more of them than cores only keep each other and the server waiting.
+_WAITING, _COMPUTING = 8, os.cpu_count() or 2
 
 
 @dataclass(slots=True)
@@ -47,7 +50,9 @@ class Turns:
     def __init__(self, service: ChatService) -> None:
         self.service = service
         self._running: dict[str, Turn] = {}
-        self._threads = ThreadPoolExecutor(_WORKERS, thread_name_prefix="turn")
+        writes = bool(service.assistant.settings.model.base)
+        workers = _WAITING if writes else _COMPUTING
+        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="turn")
 
     def running(self, conversation_id: str) -> Turn | None:
         """The turn that this conversation waits for, if any."""
