@@ -13,7 +13,7 @@ from assistant.errors import TurnStopped
 from assistant.service import ChatService
 from assistant.types import Event, StageStarted
 
-# With a language model turns wait for its engine most of the time, which takes eight at once; without
+# With a language model turns mostly wait for its engine, which takes eight at once; without
 # one they compute, and more of them than cores only keep each other and the server waiting.
 _WAITING, _COMPUTING = 8, os.cpu_count() or 2
 
