@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import os
 import socket
-import sys
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -33,7 +32,6 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 log = logging.getLogger("frontdesk")
 # Typer's own tracebacks print local variables, passwords among them.
 main = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-_SWITCH_SECONDS = 0.0005
 _FAVICON = Path(__file__).parent / "assistant" / "web" / "favicon.svg"
 
 
@@ -172,9 +170,6 @@ def serve(
         raise typer.Exit(1) from error
     import uvicorn
 
-    # A turn computes in Python for milliseconds on end; whoever only says that a message has come
-    # must not wait 5 ms (Python's default) at each step for its thread.
-    sys.setswitchinterval(_SWITCH_SECONDS)
     # From here on a connection waits instead of being refused, so the address is true when shown.
     listener.listen(1024)
     name = f"[{host}]" if ":" in host else host
