@@ -81,6 +81,7 @@ def enter(browser: Browser, url: str) -> Iterator[Callable[..., Page]]:
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.goto(url + path)
         assert "/login" in page.url
+        page.locator("input[name=name]:focus").wait_for()  # as a person waits for the cursor
         page.keyboard.type(name)
         page.keyboard.press("Tab")
         page.keyboard.type(password)
