@@ -150,7 +150,7 @@ def test_an_edited_suggestion_a_note_and_the_end_of_a_conversation(
     enter: Enter, service: ChatService
 ) -> None:
     mine = waiting(service, "Everything is broken")
-    ada = enter("/desk", "Ada", AGENT)
+    ada = enter("/desk", "Dora", AGENT)  # who has no other conversation
     ada.on("dialog", lambda dialog: dialog.accept())
     take(ada, mine)
     ada.locator("#sd-mode-note").check()
