@@ -192,9 +192,11 @@ class Conversations:
         asked = [(r.get("trace") or {}).get("standalone", "") for r in replies]
         return [text for text in dict.fromkeys(asked) if text]
 
-    def history(self, conversation_id: str) -> tuple[Message, ...]:
-        """The conversation as the pipeline takes it."""
-        return tuple(Message(m.role, m.text) for m in self.messages(conversation_id))
+    def history(self, conversation_id: str, before: int) -> tuple[Message, ...]:
+        """What was said before the message with this id, as the pipeline takes it."""
+        return tuple(
+            Message(m.role, m.text) for m in self.messages(conversation_id) if m.id < before
+        )
 
     def withdraw(self, documents: Collection[str]) -> int:
         """Take the words of withdrawn documents out of the stored replies; how many held some.

@@ -14,7 +14,7 @@ from assistant.handoff import Event, Handoffs
 from assistant.intent import UNKNOWN
 from assistant.pipeline import Assistant, Listener, ignore
 from assistant.safety import clean
-from assistant.types import Handoff, Message, Reply, Utterance
+from assistant.types import Handoff, Reply, Utterance
 
 log = logging.getLogger(__name__)
 
@@ -46,8 +46,7 @@ class ChatService:
             return stored
         if conversation.state != "bot":
             return None
-        before = self.conversations.messages(conversation_id)
-        history = tuple(Message(m.role, m.text) for m in before if m.id < sent.id)
+        history = self.conversations.history(conversation_id, before=sent.id)
         utterance = Utterance(
             text, history, conversation.customer_id, conversation.language, conversation_id
         )
