@@ -71,7 +71,8 @@ class LanguageModel:
             Turn("customer" if m.role == "customer" else "agent", masker.mask(m.text))
             for m in question.history
         ]
-        prompt = self.read(passages, past, masker.mask(question.text))
+        quotes = [masker.mask(e.pointed or e.quote) for e in evidence]
+        prompt = self.read(passages, past, masker.mask(question.text), quotes)
         request = self._request(prompt)
         self.engine.submit(request)
         try:
@@ -87,11 +88,19 @@ class LanguageModel:
         finally:
             request.leave()
 
-    def read(self, passages: Sequence[str], past: Sequence[Turn], question: str) -> Prompt:
+    def read(
+        self,
+        passages: Sequence[str],
+        past: Sequence[Turn],
+        question: str,
+        quotes: Sequence[str] = (),
+    ) -> Prompt:
         """The prompt within its budget."""
         vocabulary, settings = self.engine.vocabulary, self.settings
         room = min(settings.prompt_tokens, self.engine.positions - settings.max_new_tokens)
-        return self.template.fit(passages, past, question, lambda t: len(vocabulary.ids(t)), room)
+        return self.template.fit(
+            passages, past, question, lambda t: len(vocabulary.ids(t)), room, quotes
+        )
 
     def close(self) -> None:
         """Let go of the model."""

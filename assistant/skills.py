@@ -111,7 +111,7 @@ class KnowledgeSkill:
             Dispute(c.quote, Evidence.of_passage(Passage.of(c.other, 0.0), c.other_quote, 0.0))
             for c in self.knowledge.contradictions(candidate.chunk.id)
         )
-        return Evidence.of_passage(passage, quote, candidate.relevance, disputes)
+        return Evidence.of_passage(passage, quote, candidate.relevance, disputes, candidate.quote)
 
 
 def _recalled(candidate: Candidate) -> Recalled:

@@ -66,8 +66,8 @@ class Evidence:
     """A passage, a record or a curated answer fetched for this turn; the only thing a reply may
     rest on.
 
-    `quote` is the stretch of `text` most likely to answer, `relevance` (0 to 1) the calibrated
-    probability that it does.
+    `quote` is the stretch of `text` most likely to answer, `pointed` the sentences at its heart,
+    `relevance` (0 to 1) the calibrated probability that it does.
     """
 
     id: str
@@ -82,10 +82,16 @@ class Evidence:
     valid_from: date | None = None
     valid_until: date | None = None
     disputes: tuple[Dispute, ...] = ()
+    pointed: str = ""
 
     @classmethod
     def of_passage(
-        cls, passage: Passage, quote: str, relevance: float, disputes: tuple[Dispute, ...] = ()
+        cls,
+        passage: Passage,
+        quote: str,
+        relevance: float,
+        disputes: tuple[Dispute, ...] = (),
+        pointed: str = "",
     ) -> Evidence:
         """Evidence that rests on a passage of the knowledge base."""
         return cls(
@@ -101,6 +107,7 @@ class Evidence:
             valid_from=passage.valid_from,
             valid_until=passage.valid_until,
             disputes=disputes,
+            pointed=pointed,
         )
 
 

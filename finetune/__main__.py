@@ -12,9 +12,10 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -49,12 +50,19 @@ from finetune.settings import (
     load_recipe,
 )
 
+if TYPE_CHECKING:
+    from finetune.examples import Example
+
 app = typer.Typer(
     help="Train the assistant's models on a shop's own support dialogues.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
 
+Grounded = Annotated[
+    list[Path] | None, typer.Option(help="JSON Lines of grounded answers; may be repeated.")
+]
+KEPT_BACK = "kept-back.jsonl.zst"
 STARTER = Path(__file__).parents[1] / "assistant" / "weights" / "starter"
 
 
@@ -131,8 +139,9 @@ def instruct(
     recipe: Annotated[Path, typer.Option(help="YAML file, such as recipes/starter-replies.yaml.")],
     base: Annotated[Path, typer.Option(help="Folder of the model to tune.")],
     out: Annotated[Path, typer.Option(help="Folder for the tuned model.")],
-    grounded: Annotated[
-        list[Path] | None, typer.Option(help="JSON Lines of grounded answers; may be repeated.")
+    grounded: Grounded = None,
+    lessons: Annotated[
+        Path | None, typer.Option(help="What `draw` has drawn, instead of drawing it.")
     ] = None,
     resume: Resume = False,
     home: Home = DEFAULT_HOME,
@@ -141,20 +150,49 @@ def instruct(
     """Tune all weights of a starter model on written replies, shops and grounded answers."""
     from finetune.instruct import check
     from finetune.instruct import instruct as run_instruct
-    from finetune.replies import Sources, lesson
-    from finetune.reranker_data import shops_below
+    from finetune.lessons import read_lessons
 
     with clear_errors():
         settings = load_recipe(recipe, InstructRecipe)
         check(base, out)
-        encoder = configured_encoder(home)
-        sources = Sources(tuple(shops_below(SHOPS)), REPLIES, tuple(grounded or ()))
-        unseen = Sources(tuple(shops_below(UNSEEN_SHOPS)), REPLIES)
-        held_out = lesson(unseen, encoder, InstructRecipe(copies=1))
-        report = run_instruct(
-            base, lesson(sources, encoder, settings), held_out, out, settings, resume
-        )
+        if lessons:
+            drawn, held_out = read_lessons(lessons), read_lessons(lessons.with_name(KEPT_BACK))
+        else:
+            drawn, held_out = _drawn(settings, grounded or (), home)
+        report = run_instruct(base, drawn, held_out, out, settings, resume)
         show({"out": str(out), **asdict(report)}, as_json)
+
+
+@app.command()
+def draw(
+    recipe: Annotated[Path, typer.Option(help="YAML file, such as recipes/starter-replies.yaml.")],
+    out: Annotated[Path, typer.Option(help="File for the lessons (.jsonl.zst).")],
+    grounded: Grounded = None,
+    home: Home = DEFAULT_HOME,
+    as_json: Json = False,
+) -> None:
+    """Draw what `instruct` would learn from, to learn it elsewhere; beside it the replies kept back."""
+    from finetune.lessons import write_lessons
+
+    with clear_errors():
+        drawn, held_out = _drawn(load_recipe(recipe, InstructRecipe), grounded or (), home)
+        write_lessons(out, drawn)
+        write_lessons(out.with_name(KEPT_BACK), held_out)
+        show({"out": str(out), "examples": len(drawn), "kept_back": len(held_out)}, as_json)
+
+
+def _drawn(
+    recipe: InstructRecipe, grounded: Sequence[Path], home: Path
+) -> tuple[Sequence[Example], Sequence[Example]]:
+    """What to learn from, and the unseen shops' replies, which are kept back."""
+    from finetune.replies import Sources, lesson
+    from finetune.reranker_data import shops_below
+
+    encoder = configured_encoder(home)
+    sources = Sources(tuple(shops_below(SHOPS)), REPLIES, tuple(grounded))
+    unseen = Sources(tuple(shops_below(UNSEEN_SHOPS)), REPLIES)
+    held_out = lesson(unseen, encoder, InstructRecipe(copies=1))
+    return lesson(sources, encoder, recipe), held_out
 
 
 @app.command()

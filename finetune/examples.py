@@ -18,12 +18,14 @@ _STOP = re.compile(r"[.!?。！？]*$")
 # Not part of a name or placeholder; a Chinese character may stand before a number.
 _NUMBER = re.compile(r"(?<![A-Za-z0-9_])[0-9]+(?:[.,:/-][0-9]+)*")
 MARK = re.compile(r"\s*\[\d{1,2}\]")
+_TOGETHER = 5000
 SUPPORT_SHARE = 0.6  # of a sentence's content words; below, paraphrase and invention look alike
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A reply with all that the agent knew when it was written."""
+    """A reply with all that the agent knew when it was written; `quotes` are what the reader points
+    at in the passages, one each, or none at all."""
 
     passages: tuple[str, ...]
     history: tuple[Turn, ...]
@@ -31,6 +33,7 @@ class Example:
     reply: str
     language: str = ""
     intent: str = ""
+    quotes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +50,15 @@ def numbers_of(text: str) -> set[str]:
     return {re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", number) for number in found}
 
 
-def supported_by_words(reply: str, passages: Sequence[str]) -> bool:
-    """True when each number stands in the passages and at least 60 % of the content words do."""
+def supported_by_words(reply: str, passages: Sequence[str], least: float = SUPPORT_SHARE) -> bool:
+    """True when each number stands in the passages and `least` of the content words do."""
     reply, source = MARK.sub("", reply), "\n".join(passages)
     words = content_words(reply)
     if not words:
         return False
     known = set(content_words(source))
     share = sum(word in known for word in words) / len(words)
-    return share >= SUPPORT_SHARE and numbers_of(reply) <= numbers_of(source)
+    return share >= least and numbers_of(reply) <= numbers_of(source)
 
 
 def marked(sentence: str, number: int) -> str:
@@ -126,9 +129,28 @@ def encode(example: Example, tokenizer: Any, template: PromptTemplate, max_token
         example.question,
         lambda text: len(ids(text)),
         max_tokens - len(reply),
+        example.quotes,
     )
     start = ids(prompt.text)[-(max_tokens - len(reply)) :]
     return Encoded((*start, *reply), len(start))
+
+
+def encode_all(
+    examples: Sequence[Example], tokenizer: Any, template: PromptTemplate, max_tokens: int
+) -> list[Encoded]:
+    """What encode makes of each; those that fit as they are, thousands at a time."""
+    found: list[Encoded] = []
+    for start in range(0, len(examples), _TOGETHER):
+        some = examples[start : start + _TOGETHER]
+        texts = [template.render(e.passages, e.history, e.question, e.quotes) for e in some]
+        texts += [template.reply(e.reply) for e in some]
+        ids = tokenizer(texts, add_special_tokens=False)["input_ids"]
+        for example, prompt, reply in zip(some, ids, ids[len(some) :], strict=False):
+            if len(reply) <= max_tokens // 2 and len(prompt) + len(reply) <= max_tokens:
+                found.append(Encoded((*prompt, *reply), len(prompt)))
+            else:
+                found.append(encode(example, tokenizer, template, max_tokens))
+    return found
 
 
 def collate(batch: Sequence[Encoded], pad_id: int) -> dict[str, Any]:

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import random
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
+
+from tokenizers import AddedToken
 
 from finetune.base import refuse_to_overwrite, save_base
 from finetune.errors import DataError
-from finetune.examples import Example, collate, encode
+from finetune.examples import Example, collate, encode_all
 from finetune.loop import Outcome, begin, checkpoints_of, run
 from finetune.manifest import base_digest, validate_base
 from finetune.models import load_base, mean_loss, template_for
-from finetune.settings import Recipe
+from finetune.packing import collate_packs, packed
+from finetune.prompt import AGENT, QUOTE
+from finetune.renumber import renumbered
+from finetune.settings import InstructRecipe, Recipe
 
 log = logging.getLogger(__name__)
 
@@ -56,19 +63,41 @@ def instruct(
     }
     begin(out, fingerprint, recipe, resume)
     model, tokenizer = load_base(base, quantised=False)
+    _teach_quotes(model, tokenizer)
     template = template_for(tokenizer)
-    encoded = [encode(e, tokenizer, template, recipe.max_tokens) for e in examples]
-    total_steps = recipe.total_steps(len(encoded))
-    log.info("%d examples, %d steps", len(encoded), total_steps)
-    collator = partial(collate, pad_id=tokenizer.pad_token_id)
-    outcome = run(model, encoded, collator, recipe, total_steps, out, resume)
-    kept_back = [encode(e, tokenizer, template, recipe.max_tokens) for e in held_out]
+    drawn = _renumbered(examples, recipe)
+    encoded = encode_all(drawn, tokenizer, template, recipe.max_tokens)
+    collator: Any = partial(collate, pad_id=tokenizer.pad_token_id)
+    if isinstance(recipe, InstructRecipe) and recipe.packed:
+        packs = packed(encoded, recipe.max_tokens, tokenizer.pad_token_id)
+        rows, collate_rows = packs, collate_packs
+    else:
+        rows, collate_rows = encoded, collator
+    total_steps = recipe.total_steps(len(rows))
+    log.info("%d examples in %d sequences, %d steps", len(encoded), len(rows), total_steps)
+    outcome = run(model, rows, collate_rows, recipe, total_steps, out, resume)
+    kept_back = encode_all(held_out, tokenizer, template, recipe.max_tokens)
     loss = mean_loss(
         model, (collator(kept_back[i : i + _BATCH]) for i in range(0, len(kept_back), _BATCH))
     )
     save_base(model, tokenizer, out)
     shutil.rmtree(checkpoints_of(out))
     return InstructReport(len(encoded), base_digest(out), outcome, loss)
+
+
+def _teach_quotes(model: Any, tokenizer: Any) -> None:
+    """Give a starter model from before quotes the token that announces one."""
+    if AGENT in tokenizer.get_vocab() and QUOTE not in tokenizer.get_vocab():
+        tokenizer.add_tokens([AddedToken(QUOTE, normalized=False, special=True)])
+        model.resize_token_embeddings(len(tokenizer), pad_to_multiple_of=64)
+
+
+def _renumbered(examples: Sequence[Example], recipe: Recipe) -> list[Example]:
+    """The examples, and as often as the recipe says those that can have other numbers."""
+    times = recipe.renumbered if isinstance(recipe, InstructRecipe) else 0
+    rng = random.Random(recipe.seed)
+    others = (renumbered(example, rng) for _ in range(times) for example in examples)
+    return [*examples, *(other for other in others if other)]
 
 
 def check(base: Path, out: Path) -> None:

@@ -13,8 +13,8 @@ from typing import Literal
 Role = Literal["customer", "agent"]
 
 PASSAGE, CUSTOMER, AGENT = "<|passage|>", "<|customer|>", "<|agent|>"
-END, PAD = "<|end|>", "<|pad|>"
-MARKERS = (PASSAGE, CUSTOMER, AGENT, END, PAD)
+END, PAD, QUOTE = "<|end|>", "<|pad|>", "<|quote|>"
+MARKERS = (PASSAGE, CUSTOMER, AGENT, END, PAD, QUOTE)
 _MIN_PASSAGE_CHARACTERS = 40
 _MIN_QUESTION_CHARACTERS = 20
 
@@ -39,8 +39,9 @@ class Prompt:
 class PromptTemplate:
     """How a turn is written for one base model; kept in the adapter's manifest.
 
-    `passage`, `customer` and `agent` hold `{text}` (and `{number}` for a passage); a reply starts
-    after `reply_start` and ends with `reply_end`. `reserved` strings never come from text.
+    `passage`, `customer`, `agent` and `quote` hold `{text}` (and `{number}` of a passage); a reply
+    starts after `reply_start` and ends with `reply_end`. A quote is what the reader points at in a
+    passage; "" for a model that was taught without. `reserved` strings never come from text.
     """
 
     opening: str = ""
@@ -50,6 +51,7 @@ class PromptTemplate:
     reply_start: str = AGENT
     reply_end: str = END
     reserved: tuple[str, ...] = MARKERS
+    quote: str = ""
 
     @classmethod
     def for_vocabulary(
@@ -61,7 +63,11 @@ class PromptTemplate:
         special tokens, which are reserved.
         """
         if AGENT in vocabulary and END in vocabulary:
-            return cls(opening=opening, reserved=(*dict.fromkeys((*MARKERS, *special)),))
+            return cls(
+                opening=opening,
+                reserved=(*dict.fromkeys((*MARKERS, *special)),),
+                quote=QUOTE + "[{number}] {text}\n" if QUOTE in vocabulary else "",
+            )
         if "<|im_start|>" in vocabulary:
             start, end = "<|im_start|>", "<|im_end|>"
             return cls(
@@ -72,6 +78,7 @@ class PromptTemplate:
                 reply_start=start + "assistant\n",
                 reply_end=end,
                 reserved=(*dict.fromkeys((start, end, *special)),),
+                quote=start + "system\nSee [{number}]: {text}" + end + "\n",
             )
         return cls(
             opening=opening,
@@ -81,6 +88,7 @@ class PromptTemplate:
             reply_start="Agent:",
             reply_end="\n",
             reserved=(*special, "Customer:", "Agent:", "Source ["),
+            quote="See [{number}]: {text}\n",
         )
 
     def clean(self, text: str) -> str:
@@ -94,10 +102,18 @@ class PromptTemplate:
         """A reply as it follows `reply_start` in training."""
         return self.clean(text) + self.reply_end
 
-    def render(self, passages: Sequence[str], history: Sequence[Turn], question: str) -> str:
-        """The whole prompt, up to and including `reply_start`."""
+    def render(
+        self,
+        passages: Sequence[str],
+        history: Sequence[Turn],
+        question: str,
+        quotes: Sequence[str] = (),
+    ) -> str:
+        """The whole prompt, up to and including `reply_start`; `quotes` are those of the passages,
+        "" where there is none."""
         turns = (*history, Turn("customer", question))
-        return self._body(passages, turns) + self.reply_start
+        pointed = self._numbered(self.quote, quotes) if self.quote else ""
+        return self._body(passages, turns) + pointed + self.reply_start
 
     def render_dialogue(self, passages: Sequence[str], turns: Sequence[Turn]) -> str:
         """A finished dialogue, for pre-training."""
@@ -110,6 +126,7 @@ class PromptTemplate:
         question: str,
         count_tokens: Callable[[str], int],
         max_tokens: int,
+        quotes: Sequence[str] = (),
     ) -> Prompt:
         """The prompt within max_tokens: old turns go first, then the last passages, then text.
 
@@ -117,7 +134,10 @@ class PromptTemplate:
         The question keeps its end, where customers ask what they want.
         """
         kept, past = list(passages), list(history)
-        while count_tokens(text := self.render(kept, past, question)) > max_tokens:
+        while (
+            count_tokens(text := self.render(kept, past, question, quotes[: len(kept)]))
+            > max_tokens
+        ):
             if len(past) > 2:
                 past.pop(0)
             elif len(kept) > 1:
@@ -135,15 +155,20 @@ class PromptTemplate:
         return Prompt(text, tuple(kept))
 
     def _body(self, passages: Sequence[str], turns: Sequence[Turn]) -> str:
-        pieces = [self.opening]
-        for number, passage in enumerate(passages, start=1):
-            # `replace`, not `format`: a template from a file must not reach into objects.
-            piece = self.passage.replace("{number}", str(number))
-            pieces.append(piece.replace("{text}", self.clean(passage)))
+        pieces = [self.opening, self._numbered(self.passage, passages)]
         for turn in turns:
             wrapped = self.customer if turn.role == "customer" else self.agent
             pieces.append(wrapped.replace("{text}", self.clean(turn.text)))
         return "".join(pieces)
+
+    def _numbered(self, pattern: str, texts: Sequence[str]) -> str:
+        """The texts, each with its number from 1; empty ones are left out."""
+        # `replace`, not `format`: a template from a file must not reach into objects.
+        return "".join(
+            pattern.replace("{number}", str(number)).replace("{text}", self.clean(text))
+            for number, text in enumerate(texts, start=1)
+            if text
+        )
 
 
 def titled(title: str, text: str) -> str:

@@ -14,6 +14,7 @@ project.
 from __future__ import annotations
 
 import random
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -42,6 +43,7 @@ _MAX_CHARACTERS = 640
 _UNTITLED_SHARE = 0.15
 _TELLING = 8  # passages that tell the language of a shop
 _MAX_BYTES = 500_000_000
+_CITATION = re.compile(r"\[([^\]\[]+)\]")
 # Retrieval is measured on this part of chinese_grounded.
 MEASURED_ON = "DRCKnowledgeTeam/DRCD dev"
 
@@ -255,6 +257,31 @@ def read_shop(path: Path) -> Shop:
 def shops_below(folder: Path) -> list[Shop]:
     """All shops in a folder, by name."""
     return [read_shop(p) for p in sorted(folder.iterdir()) if p.is_dir() or p.suffix == ".jsonl"]
+
+
+def with_replied(shop: Shop, replies: Path) -> Shop:
+    """The shop with the questions that its customers were replied to as well: answered by the
+    sentence of the cited passage that shares most words with the reply, or by nothing."""
+    path = replies / f"{shop.name}.jsonl"
+    records = list(read_records(path)) if path.is_file() else []
+    texts = {identifier: text for identifier, _, text in shop.passages}
+    asked = []
+    for record in records:
+        cited = {*_CITATION.findall(record["reply"])}
+        if record["history"] or len(cited) > 1 or not cited <= texts.keys():
+            continue  # what is asked is not in the question, or is asked of two passages
+        if not cited:
+            asked.append(ShopQuestion(record["question"], (), ()))
+            continue
+        (identifier,) = cited
+        said = set(content_words(_CITATION.sub("", split_sentences(record["reply"])[-1])))
+        sentences = [s for line in texts[identifier].splitlines() for s in split_sentences(line)]
+        shared = [
+            len(said & set(content_words(s))) / (4 + len(content_words(s))) for s in sentences
+        ]
+        fact = sentences[int(np.argmax(shared))]
+        asked.append(ShopQuestion(record["question"], (identifier,), ((fact,),)))
+    return replace(shop, questions=(*shop.questions, *asked))
 
 
 def require_both_kinds(shops: Iterable[Shop]) -> None:

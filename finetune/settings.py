@@ -90,7 +90,17 @@ class InstructRecipe(WholeModelRecipe):
     """All weights of a starter model, on replies to passages and a question."""
 
     copies: int = Field(0, ge=0, description="Times a written reply is drawn, near misses anew.")
+    supported: bool = Field(
+        False, description="Only replies whose sentences keep to the words of what they cite."
+    )
     extracts: int = Field(0, ge=0, description="Shop questions answered by a sentence, at most.")
+    extract_copies: int = Field(1, ge=1, description="Times such a question is drawn.")
+    renumbered: int = Field(
+        0, ge=0, description="Times more that an example comes, with other numbers, if it can."
+    )
+    packed: bool = Field(
+        False, description="Several examples a sequence, none reading another; for GPUs."
+    )
     grounded: int = Field(0, ge=0, description="Records of each grounded file, at most.")
     leave_out: tuple[str, ...] = Field(
         (), description="Sources of grounded records not to learn from, by a part of their name."

@@ -1,0 +1,45 @@
+"""Drawn lessons as a file, so that they can be drawn on one machine and learned on another."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import zstandard
+
+from finetune.errors import DataError
+from finetune.examples import Example
+from finetune.prompt import Turn
+from knowledge.formats import read_text
+
+_MOST_BYTES = 4_000_000_000
+_WINDOW = zstandard.ZstdCompressionParameters.from_level(
+    12,
+    window_log=27,
+    enable_ldm=True,  # the same passages come back all the time
+)
+
+
+def write_lessons(path: Path, examples: Iterable[Example]) -> None:
+    """JSON Lines, compressed with zstd; the folder is made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    compressor = zstandard.ZstdCompressor(compression_params=_WINDOW)
+    with path.open("wb") as file, compressor.stream_writer(file) as out:
+        for example in examples:
+            out.write(json.dumps(asdict(example), ensure_ascii=False).encode() + b"\n")
+
+
+def read_lessons(path: Path) -> Sequence[Example]:
+    """What write_lessons wrote. Raises DataError when it is something else."""
+    try:
+        return [_example(json.loads(line)) for line in read_text(path, _MOST_BYTES).splitlines()]
+    except (OSError, EOFError, ValueError, LookupError, TypeError) as error:
+        raise DataError(f"{path} holds no lessons: {error!r}") from error
+
+
+def _example(record: dict[str, object]) -> Example:
+    values = {k: tuple(v) if isinstance(v, list) else v for k, v in record.items()}
+    values["history"] = tuple(Turn(**turn) for turn in record["history"])  # type: ignore[attr-defined]
+    return Example(**values)  # type: ignore[arg-type]
