@@ -7,9 +7,11 @@ The second form asks the generator that serves (int8), which writes several repl
 one that the grounding check supports best; with 1 it is greedy.
 
 Each written reply of the unseen shops is asked for, its passages among near misses (drawn with a
-fixed seed). Token F1 is that of SQuAD (Rajpurkar et al. 2016), over words, against the written
-reply; quoting means the first sentence of the first passage. A reply counts as supported when the
-check of `benchmarks.golden` finds nothing missing from the passages that its sentences cite.
+fixed seed), put in order and pointed into by the reader, as they are served. Token F1 is that of
+SQuAD (Rajpurkar et al. 2016), over words, against the written reply; quoting means the first
+sentence of the best passage, pointing the sentence that the reader points at there. A reply counts
+as supported when the check of `benchmarks.golden` finds nothing missing from the passages that its
+sentences cite.
 """
 
 from __future__ import annotations
@@ -17,9 +19,11 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import re
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -33,10 +37,12 @@ from finetune.examples import MARK, Example, encode, marked
 from finetune.export import exported
 from finetune.models import load_base, load_tokenizer, template_for
 from finetune.prompt import PromptTemplate
+from finetune.reader_commands import RERANKER
 from finetune.replies import Sources, lesson
 from finetune.reranker_data import shops_below
 from finetune.scored import Int8Model, ScoredModel, TorchModel
 from finetune.settings import InstructRecipe
+from knowledge.cross_encoder import CrossEncoder, Reading
 from knowledge.encoder import load_encoder
 from knowledge.segment import is_cjk, split_sentences, words
 
@@ -46,11 +52,38 @@ SEED, BATCH, MAX_TOKENS, MAX_NEW_TOKENS = 5, 16, 1024, 96
 
 
 def held_out() -> list[Example]:
-    """The written replies of the unseen shops, each among near misses."""
+    """The written replies of the unseen shops, each among near misses, read by the reader."""
     settings = load_settings()
-    encoder = load_encoder(None, settings.engines, settings.knowledge.threads)
+    threads = settings.knowledge.threads
+    encoder = load_encoder(None, settings.engines, threads)
     sources = Sources(tuple(shops_below(FINETUNE / "unseen_shops")), FINETUNE / "replies")
-    return lesson(sources, encoder, InstructRecipe(copies=1, seed=SEED))
+    examples = lesson(sources, encoder, InstructRecipe(copies=1, seed=SEED))
+    reader = CrossEncoder(RERANKER, settings.engines, threads, bulk=True)
+    pairs = [(e.question, passage) for e in examples for passage in e.passages]
+    readings = iter(reader.read_pairs(pairs))
+    return [as_served(e, [next(readings) for _ in e.passages]) for e in examples]
+
+
+def as_served(example: Example, readings: Sequence[Reading]) -> Example:
+    """The passages in the reader's order, with what it points at in each; the reference's marks
+    follow them."""
+    order = sorted(range(len(readings)), key=lambda n: -readings[n].relevance)
+    quotes = [sentences_in(example.passages[n], readings[n].span) for n in order]
+    places = {f"[{old + 1}]": f"[{new + 1}]" for new, old in enumerate(order)}
+    reply = re.sub(r"\[\d\]", lambda mark: places[mark.group()], example.reply)
+    passages = tuple(example.passages[n] for n in order)
+    return replace(example, passages=passages, quotes=tuple(quotes), reply=reply)
+
+
+def sentences_in(text: str, span: tuple[int, int]) -> str:
+    """The sentences that a span of characters touches."""
+    touched, position = [], 0
+    for sentence in split_sentences(text):
+        start = text.find(sentence, position)
+        position = max(position, start + 1)
+        if start < span[1] and start + len(sentence) > span[0]:
+            touched.append(sentence)
+    return " ".join(touched)
 
 
 def token_f1(said: str, wanted: str) -> float:
@@ -98,24 +131,34 @@ def measure(examples: Sequence[Example], replies: Sequence[str]) -> dict[str, An
     others = [r for e, r in zip(examples, replies, strict=True) if not MARK.search(e.reply)]
     said = [(e, r) for e, r in zip(examples, replies, strict=True) if MARK.search(r)]
     supported = [is_supported(r, e.passages) for e, r in said]
-    quotes = [first_sentence(e.passages[0]) for e, _ in answerable]
+    ways = {
+        "quoting": [first_sentence(e.passages[0]) for e, _ in answerable],
+        "pointing": [e.quotes[0] for e, _ in answerable],
+    }
     language = [is_cjk(e.question) == is_cjk(r) for e, r in zip(examples, replies, strict=True)]
 
     def mean(values: Sequence[float | bool]) -> float:
         return round(sum(values) / len(values), 3) if values else 0.0
 
-    return {
-        "replies": len(replies),
-        "answers where the reference does": mean([bool(MARK.search(r)) for _, r in answerable]),
-        "refuses where the reference does": mean([not MARK.search(r) for r in others]),
-        "answers supported": mean(supported),
-        "token F1": mean([token_f1(r, e.reply) for e, r in answerable]),
-        "token F1 of quoting": mean(
-            [token_f1(q, e.reply) for (e, _), q in zip(answerable, quotes, strict=True)]
-        ),
-        "language of the question": mean(language),
-        "with a loop": sum(loops(r) for r in replies),
-    }
+    return (
+        {
+            "replies": len(replies),
+            "answers where the reference does": mean([bool(MARK.search(r)) for _, r in answerable]),
+            "refuses where the reference does": mean([not MARK.search(r) for r in others]),
+            "answers supported": mean(supported),
+            "token F1": mean([token_f1(r, e.reply) for e, r in answerable]),
+        }
+        | {
+            f"token F1 of {way}": mean(
+                [token_f1(q, e.reply) for (e, _), q in zip(answerable, quotes, strict=True)]
+            )
+            for way, quotes in ways.items()
+        }
+        | {
+            "language of the question": mean(language),
+            "with a loop": sum(loops(r) for r in replies),
+        }
+    )
 
 
 def scored(engine: str, base: Path, tokenizer: Any, template: PromptTemplate) -> ScoredModel:
@@ -151,8 +194,10 @@ def served(base: Path, candidates: int, examples: Sequence[Example]) -> list[str
     replies = []
     for n, example in enumerate(examples, start=1):
         pieces = [
-            Evidence(str(i), "passage", "", "", text, "", 1.0)
-            for i, text in enumerate(example.passages, start=1)
+            Evidence(str(i), "passage", "", "", text, "", 1.0, quote)
+            for i, (text, quote) in enumerate(
+                zip(example.passages, example.quotes, strict=True), start=1
+            )
         ]
         past = tuple(Message(t.role, t.text) for t in example.history)
         language = "zh" if is_cjk(example.question) else "en"

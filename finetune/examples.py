@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import Any
 
 import torch
 
+from finetune.pointing import pointed
 from finetune.prompt import PromptTemplate, Turn
 from finetune.rows import Row
 from knowledge.segment import content_words, split_sentences, with_plain_numbers
@@ -95,6 +97,18 @@ def _supporting(sentence: str, passages: Sequence[str]) -> int:
     return -max(found)[1] if found else 0
 
 
+def _quotes(passages: Sequence[str], question: str, reply: str) -> tuple[str, ...]:
+    """What the reader would point at in each passage."""
+    rng = random.Random(f"{question}\n{reply}")
+    said: dict[int, list[str]] = {}
+    for sentence in split_sentences(reply):
+        said.setdefault(_supporting(sentence, passages), []).append(sentence)
+    return tuple(
+        pointed(passage, question, said.get(number, ()), rng)
+        for number, passage in enumerate(passages, start=1)
+    )
+
+
 def examples_of(rows: Iterable[Row]) -> Iterator[Example]:
     """An example for each agent's turn that answers a customer's."""
     for row in rows:
@@ -103,15 +117,15 @@ def examples_of(rows: Iterable[Row]) -> Iterator[Example]:
             if turn.role != "agent":
                 continue
             if i and row.turns[i - 1].role == "customer":
-                passages = row.passages_for(replies)
-                reply = with_marks(turn.text, passages)
+                passages, question = row.passages_for(replies), row.turns[i - 1].text
                 yield Example(
                     passages,
                     row.turns[: i - 1],
-                    row.turns[i - 1].text,
-                    reply,
+                    question,
+                    with_marks(turn.text, passages),
                     row.language,
                     row.intent,
+                    _quotes(passages, question, turn.text),
                 )
             replies += 1
 

@@ -167,13 +167,14 @@ def reranker(
     """Train and calibrate the reranker; public sets are found in FRONTDESK_DATA."""
     from finetune.calibrate import calibrate
     from finetune.reranker import train_reranker
-    from finetune.reranker_data import Material, demo_shops, shops_below
+    from finetune.reranker_data import Material, demo_shops, shops_below, with_replied
 
     with clear_errors():
         settings = load_settings(home=home)
         trained = embedded_encoder(settings)
+        learned = [with_replied(shop, REPLIES) for shop in shops_below(shops)]
         material = Material(
-            shops=(*shops_below(shops), *(_DEMO_WEIGHT * demo_shops(DEMO))),
+            shops=(*learned, *(_DEMO_WEIGHT * demo_shops(DEMO))),
             unseen=tuple(shops_below(unseen)),
         )
         scores = train_reranker(

@@ -51,12 +51,14 @@ _GROUNDED = {"english_grounded": 0.025, "chinese_grounded": 0.02}
 
 @dataclass(frozen=True, slots=True)
 class Lessons:
-    """What the verifier learns from: shops with what was written and replied to them."""
+    """What the verifier learns from: shops with what was written and replied to them. `plenty` times
+    as many rows as two cores can learn from are drawn for an epoch, but of what was written."""
 
     shops: tuple[Shelves, ...]
     statements: Path
     replies: Path
     data: Path | None
+    plenty: float = 1.0
 
     @classmethod
     def of(
@@ -66,11 +68,13 @@ class Lessons:
         statements: Path,
         replies: Path,
         data: Path | None,
+        plenty: float = 1.0,
     ) -> Lessons:
         """Of shops and the folders beside them. Raises DataError when nothing was written."""
         if not any(statements.glob("*.jsonl")):
             raise DataError(f"{statements} holds no statements")
-        return cls(tuple(Shelves(s, encoder) for s in shops), statements, replies, data)
+        shelves = tuple(Shelves(s, encoder) for s in shops)
+        return cls(shelves, statements, replies, data, plenty)
 
     def draw(self, rng: random.Random) -> list[Statement]:
         """The rows of an epoch."""
@@ -83,14 +87,17 @@ class Lessons:
                 yield from _WRITTEN * list(written_statements(path, shelves))
             if (path := self.replies / name).is_file():
                 replies = list(read_records(path))
-                replies = rng.sample(replies, round(_REPLIES * len(replies)))
+                replies = rng.sample(replies, round(self._share(_REPLIES) * len(replies)))
                 yield from reply_statements(replies, shelves, rng)
-            yield from passage_statements(shelves, rng, _PASSAGES)
-            yield from answer_statements(shelves, rng, _ANSWERS)
+            yield from passage_statements(shelves, rng, round(_PASSAGES * self.plenty))
+            yield from answer_statements(shelves, rng, self._share(_ANSWERS))
         if self.data:
             for name, share in _GROUNDED.items():
                 path = self.data / "corpora" / f"{name}.jsonl.zst"
-                yield from grounded_statements(path, rng, share)
+                yield from grounded_statements(path, rng, self._share(share))
+
+    def _share(self, of_two_cores: float) -> float:
+        return min(1.0, of_two_cores * self.plenty)
 
 
 def losses_of(
