@@ -171,7 +171,7 @@ def draw(
     home: Home = DEFAULT_HOME,
     as_json: Json = False,
 ) -> None:
-    """Draw what `instruct` would learn from, to learn it elsewhere; beside it the replies kept back."""
+    """Draw what `instruct` would learn from to a file, and the replies kept back beside it."""
     from finetune.lessons import write_lessons
 
     with clear_errors():

@@ -193,6 +193,7 @@ def _config(recipe: BaseRecipe, tokenizer: Any) -> LlamaConfig:
 def save_base(model: Any, tokenizer: Any, out: Path) -> None:
     """An ordinary model folder in bfloat16, with its digest; in place only when it is whole."""
     model = model.to("cpu", torch.bfloat16)
+    model.config.use_cache = True  # the Trainer turned it off
     unfinished = out.with_name(out.name + ".partial")
     shutil.rmtree(unfinished, ignore_errors=True)
     model.save_pretrained(unfinished)

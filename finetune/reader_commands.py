@@ -270,6 +270,9 @@ def verifier(
     start: Annotated[Path, typer.Option(help="The reranker to go on from.")] = RERANKER,
     epochs: Annotated[int, typer.Option(min=1)] = 1,
     rate: Annotated[float, typer.Option(min=0)] = 2e-4,
+    plenty: Annotated[
+        float, typer.Option(min=0.1, help="Times as many statements as two cores can learn from.")
+    ] = 1.0,
     resume: Resume = False,
     home: Home = DEFAULT_HOME,
     as_json: Json = False,
@@ -286,7 +289,8 @@ def verifier(
         settings = load_settings(home=home)
         trained = embedded_encoder(settings)
         kept = held_statements(held, shops_below(unseen), trained)
-        lessons = Lessons.of(shops_below(shops), trained, statements, REPLIES, settings.data)
+        asked = shops_below(shops)
+        lessons = Lessons.of(asked, trained, statements, REPLIES, settings.data, plenty)
         recipe = PairRecipe(epochs, 32, rate)
         train_verifier(out, lessons, start, recipe, resume=resume, log=log.info)
         found = Verifier(out, settings.engines, settings.knowledge.threads)

@@ -51,8 +51,11 @@ _GROUNDED = {"english_grounded": 0.025, "chinese_grounded": 0.02}
 
 @dataclass(frozen=True, slots=True)
 class Lessons:
-    """What the verifier learns from: shops with what was written and replied to them. `plenty` times
-    as many rows as two cores can learn from are drawn for an epoch, but of what was written."""
+    """What the verifier learns from: shops with what was written and replied to them.
+
+    For an epoch `plenty` times as many rows are drawn as two cores can learn from; what was written
+    to the shops comes as it is.
+    """
 
     shops: tuple[Shelves, ...]
     statements: Path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -14,8 +15,10 @@ from finetune.base import pretrain
 from finetune.errors import BaseModelError, DataError
 from finetune.examples import Example
 from finetune.instruct import instruct
-from finetune.manifest import validate_base
+from finetune.manifest import DIGEST, base_digest, validate_base
+from finetune.models import load_tokenizer, template_for
 from finetune.optimizer import MuonWithAdamW
+from finetune.prompt import QUOTE
 from finetune.settings import BaseRecipe, InstructRecipe
 from tests.finetune.test_train import cut_off
 
@@ -104,3 +107,35 @@ def test_a_schedule_sets_the_rate_of_both_parts() -> None:
             optimizer.load_state_dict(optimizer.state_dict())
         torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 0.5)
         assert {g["lr"] for part in optimizer.parts for g in part.param_groups} == {0.05}
+
+
+def test_packed_and_renumbered_lessons_are_learned_too(base: Path, tmp_path: Path) -> None:
+    update = {"packed": True, "renumbered": 1, "max_steps": 40}
+    recipe = RECIPE.model_copy(update=update)
+    report = instruct(base, EXAMPLES, EXAMPLES[:4], tmp_path / "packed", recipe)
+    once = instruct(
+        base, EXAMPLES, EXAMPLES[:4], tmp_path / "1", RECIPE.model_copy(update={"max_steps": 1})
+    )
+    assert report.examples == 2 * len(EXAMPLES)
+    assert report.held_out_loss
+    assert once.held_out_loss
+    assert report.held_out_loss < 0.7 * once.held_out_loss
+
+
+def test_a_model_from_before_quotes_is_given_their_token(base: Path, tmp_path: Path) -> None:
+    tokenizer = json.loads((base / "tokenizer.json").read_text())
+    old = tmp_path / "old"
+    shutil.copytree(base, old)
+    tokenizer["added_tokens"] = [t for t in tokenizer["added_tokens"] if t["content"] != QUOTE]
+    del tokenizer["model"]["vocab"][QUOTE]
+    (old / "tokenizer.json").write_text(json.dumps(tokenizer))
+    settings = json.loads((old / "tokenizer_config.json").read_text())
+    for name, value in list(settings.items()):
+        if isinstance(value, list):
+            settings[name] = [v for v in value if v != QUOTE]
+    (old / "tokenizer_config.json").write_text(json.dumps(settings))
+    (old / DIGEST).write_text(base_digest(old) + "\n")
+    assert not template_for(load_tokenizer(old)).quote
+    recipe = RECIPE.model_copy(update={"max_steps": 1})
+    instruct(old, EXAMPLES, (), tmp_path / "new", recipe)
+    assert template_for(load_tokenizer(tmp_path / "new")).quote == QUOTE + "[{number}] {text}\n"

@@ -110,3 +110,25 @@ def test_shipped_replies_cite_their_shop_and_state_no_number_that_is_not_there(
             held = " ".join([*(texts[i] for i in cited), record["question"], *record["history"]])
             assert not cited or said <= numbers_of(held), (shop.name, record["reply"])
     assert replies > 500
+
+
+def test_every_passage_has_a_sentence_pointed_at(shop: Shop, encoder: Encoder) -> None:
+    for example in extract_examples(ShopBooks(shop, encoder), random.Random(3), copies=3):
+        assert len(example.quotes) == len(example.passages)
+        pairs = zip(example.quotes, example.passages, strict=True)
+        assert all(quote and quote in passage for quote, passage in pairs)
+
+
+def test_a_reply_in_words_of_its_own_is_left_out_where_that_is_asked(
+    shop: Shop, encoder: Encoder
+) -> None:
+    own, theirs = (
+        {"question": "From Cork?", "history": [], "passages": ["ret-ie"], "reply": reply}
+        for reply in (
+            "Three weeks is all we are happy to grant folks [ret-ie].",
+            "From Ireland you send goods back within 21 days [ret-ie].",
+        )
+    )
+    books = ShopBooks(shop, encoder)
+    found = list(reply_examples(books, [own, theirs], random.Random(2), supported=True))
+    assert [e.reply[:12] for e in found] == ["From Ireland"]
