@@ -68,11 +68,11 @@ def instruct(
     drawn = _renumbered(examples, recipe)
     encoded = encode_all(drawn, tokenizer, template, recipe.max_tokens)
     collator: Any = partial(collate, pad_id=tokenizer.pad_token_id)
+    rows: Sequence[Any] = encoded
+    collate_rows = collator
     if isinstance(recipe, InstructRecipe) and recipe.packed:
-        packs = packed(encoded, recipe.max_tokens, tokenizer.pad_token_id)
-        rows, collate_rows = packs, collate_packs
-    else:
-        rows, collate_rows = encoded, collator
+        rows = packed(encoded, recipe.max_tokens, tokenizer.pad_token_id)
+        collate_rows = collate_packs
     total_steps = recipe.total_steps(len(rows))
     log.info("%d examples in %d sequences, %d steps", len(encoded), len(rows), total_steps)
     outcome = run(model, rows, collate_rows, recipe, total_steps, out, resume)

@@ -13,7 +13,9 @@ from finetune.prompt import Turn
 
 LESSONS = [
     Example(("退货：30天。",), (), "多久？", "30天内 [1]。", "zh", quotes=("30天。",)),
-    Example(("a", "b"), (Turn("customer", "Hi"), Turn("agent", "Yes?")), "And?", "No\n[2].", "en", "x"),
+    Example(
+        ("a", "b"), (Turn("customer", "Hi"), Turn("agent", "Yes?")), "And?", "No\n[2].", "en", "x"
+    ),
 ]
 
 

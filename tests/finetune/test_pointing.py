@@ -6,12 +6,16 @@ import random
 
 from finetune.pointing import POINTED_RIGHT, pointed
 
-PASSAGE = "Boots: Unworn boots come back within 30 days. Laces are sold apart. Outlet boots: 14 days."
+PASSAGE = (
+    "Boots: Unworn boots come back within 30 days. Laces are sold apart. Outlet boots: 14 days."
+)
 
 
 def test_the_sentence_that_was_said_is_pointed_at_mostly() -> None:
     rng = random.Random(4)
-    found = [pointed(PASSAGE, "Laces?", ["You have 14 days for outlet boots."], rng) for _ in range(400)]
+    found = [
+        pointed(PASSAGE, "Laces?", ["You have 14 days for outlet boots."], rng) for _ in range(400)
+    ]
     assert {*found} == {"Outlet boots: 14 days.", "Laces are sold apart."}
     assert abs(found.count("Outlet boots: 14 days.") / 400 - POINTED_RIGHT) < 0.05
 

@@ -20,7 +20,8 @@ SHOP = Shop(
 def replied(folder: Path, *records: tuple[str, list[str], str]) -> Shop:
     """The shop with questions, history and replies."""
     rows = [
-        {"question": q, "history": h, "passages": ["ret"], "reply": reply} for q, h, reply in records
+        {"question": q, "history": h, "passages": ["ret"], "reply": reply}
+        for q, h, reply in records
     ]
     (folder / "boots.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return with_replied(SHOP, folder)
