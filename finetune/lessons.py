@@ -34,7 +34,8 @@ def write_lessons(path: Path, examples: Iterable[Example]) -> None:
 def read_lessons(path: Path) -> Sequence[Example]:
     """What write_lessons wrote. Raises DataError when it is something else."""
     try:
-        return [_example(json.loads(line)) for line in read_text(path, _MOST_BYTES).splitlines()]
+        lines = read_text(path, _MOST_BYTES).split("\n")  # a text may hold other line breaks
+        return [_example(json.loads(line)) for line in lines if line]
     except (OSError, EOFError, ValueError, LookupError, TypeError) as error:
         raise DataError(f"{path} holds no lessons: {error!r}") from error
 

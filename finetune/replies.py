@@ -102,9 +102,13 @@ class ShopBooks:
         self.chunks = shop_chunks(shop)
         self._encoder = encoder
         self._vectors = encoder.embed([c.indexed_text for c in self.chunks])
-        asked = [q.text for q in shop.questions]  # at once: one by one takes three times as long
-        self._asked = dict(zip(asked, encoder.embed(asked), strict=True)) if asked else {}
+        self._asked: dict[str, Any] = {}
         self._words = [frozenset(content_words(c.indexed_text)) for c in self.chunks]
+
+    def embed_questions(self) -> None:
+        """The shop's own questions at once: one by one takes three times as long."""
+        asked = [q.text for q in self.shop.questions]
+        self._asked = dict(zip(asked, self._encoder.embed(asked), strict=True)) if asked else {}
 
     def nearest(self, question: str, without: Iterable[str] = ()) -> list[Chunk]:
         """Chunks near the question, nearest first, none of the documents in `without`."""
@@ -164,6 +168,7 @@ def reply_examples(
 def extract_examples(books: ShopBooks, rng: random.Random, copies: int = 1) -> Iterator[Example]:
     """Each of the shop's questions answered by the sentence that holds the fact, or by no; each
     `copies` times, among near misses drawn anew."""
+    books.embed_questions()
     for question in books.shop.questions:
         gold = [c for c in books.chunks if question.facts and answers(c, question)][:1]
         if question.facts and not gold:

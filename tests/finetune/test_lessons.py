@@ -14,7 +14,12 @@ from finetune.prompt import Turn
 LESSONS = [
     Example(("退货：30天。",), (), "多久？", "30天内 [1]。", "zh", quotes=("30天。",)),
     Example(
-        ("a", "b"), (Turn("customer", "Hi"), Turn("agent", "Yes?")), "And?", "No\n[2].", "en", "x"
+        ("a", "b"),
+        (Turn("customer", "Hi"), Turn("agent", "Yes?")),
+        "And?",
+        "No\u2028yes\n[2].",
+        "en",
+        "x",
     ),
 ]
 
