@@ -33,7 +33,7 @@ from assistant.lm import load_language_model
 from assistant.settings import load_settings
 from assistant.types import Evidence, Message, Question
 from benchmarks.golden import unsupported
-from finetune.examples import MARK, Example, encode, marked
+from finetune.examples import MARK, Example, encode_all, marked
 from finetune.export import exported
 from finetune.models import load_base, load_tokenizer, template_for
 from finetune.prompt import PromptTemplate
@@ -44,6 +44,7 @@ from finetune.scored import Int8Model, ScoredModel, TorchModel
 from finetune.settings import InstructRecipe
 from knowledge.cross_encoder import CrossEncoder, Reading
 from knowledge.encoder import load_encoder
+from knowledge.rerank import sentence_at
 from knowledge.segment import is_cjk, split_sentences, words
 
 FINETUNE = Path(__file__).parent.parent / "finetune"
@@ -59,7 +60,7 @@ def held_out() -> list[Example]:
     sources = Sources(tuple(shops_below(FINETUNE / "unseen_shops")), FINETUNE / "replies")
     examples = lesson(sources, encoder, InstructRecipe(copies=1, seed=SEED))
     reader = CrossEncoder(RERANKER, settings.engines, threads, bulk=True)
-    pairs = [(e.question, passage) for e in examples for passage in e.passages]
+    pairs = [(e.question, " ".join(passage.split())) for e in examples for passage in e.passages]
     readings = iter(reader.read_pairs(pairs))
     return [as_served(e, [next(readings) for _ in e.passages]) for e in examples]
 
@@ -68,22 +69,12 @@ def as_served(example: Example, readings: Sequence[Reading]) -> Example:
     """The passages in the reader's order, with what it points at in each; the reference's marks
     follow them."""
     order = sorted(range(len(readings)), key=lambda n: -readings[n].relevance)
-    quotes = [sentences_in(example.passages[n], readings[n].span) for n in order]
+    texts = [" ".join(passage.split()) for passage in example.passages]
+    quotes = [sentence_at(example.passages[n], texts[n], readings[n].span) for n in order]
     places = {f"[{old + 1}]": f"[{new + 1}]" for new, old in enumerate(order)}
     reply = re.sub(r"\[\d\]", lambda mark: places[mark.group()], example.reply)
     passages = tuple(example.passages[n] for n in order)
     return replace(example, passages=passages, quotes=tuple(quotes), reply=reply)
-
-
-def sentences_in(text: str, span: tuple[int, int]) -> str:
-    """The sentences that a span of characters touches."""
-    touched, position = [], 0
-    for sentence in split_sentences(text):
-        start = text.find(sentence, position)
-        position = max(position, start + 1)
-        if start < span[1] and start + len(sentence) > span[0]:
-            touched.append(sentence)
-    return " ".join(touched)
 
 
 def token_f1(said: str, wanted: str) -> float:
@@ -175,7 +166,7 @@ def greedy(base: Path, engine: str, examples: Sequence[Example]) -> list[str]:
     tokenizer = load_tokenizer(base)
     template = template_for(tokenizer)
     model = scored(engine, base, tokenizer, template)
-    rows = [encode(e, tokenizer, template, MAX_TOKENS) for e in examples]
+    rows = encode_all(examples, tokenizer, template, MAX_TOKENS)
     order = sorted(range(len(rows)), key=lambda i: rows[i].prompt_tokens)
     replies = [""] * len(rows)
     for start in range(0, len(order), BATCH):

@@ -14,7 +14,7 @@ from typing import Any
 from peft import PeftModel
 
 from finetune.errors import DataError
-from finetune.examples import Encoded, Example, encode, examples_of
+from finetune.examples import Encoded, Example, encode_all, examples_of
 from finetune.export import exported
 from finetune.manifest import (
     INT8_ENGINE,
@@ -99,7 +99,7 @@ class HeldOut:
         examples = _sample(list(examples_of(load_rows(data, "test"))), limit)
         if not examples:
             raise DataError(f"{data} has no test dialogue in which an agent replies")
-        rows = [encode(e, tokenizer, template, max_tokens) for e in examples]
+        rows = encode_all(examples, tokenizer, template, max_tokens)
         pairs = sorted(zip(examples, rows, strict=True), key=lambda pair: len(pair[1].ids))
         return cls(tuple(e for e, _ in pairs), tuple(r for _, r in pairs))
 
@@ -130,7 +130,7 @@ def validation_loss(data: Path, base: str | Path, adapter: Path, limit: int = 20
         raise DataError(f"{data} has no validation dialogue in which an agent replies")
     tokenizer = load_tokenizer(folder)
     max_tokens = int(manifest.recipe["max_tokens"])
-    rows = [encode(e, tokenizer, manifest.template, max_tokens) for e in examples]
+    rows = encode_all(examples, tokenizer, manifest.template, max_tokens)
     model = _model(NF4_ENGINE, folder, adapter, Path(), tokenizer, manifest.template, 1)
     kept_back = HeldOut(tuple(examples), tuple(sorted(rows, key=lambda row: len(row.ids))))
     return kept_back.mean_loss(model)

@@ -98,11 +98,12 @@ def _supporting(sentence: str, passages: Sequence[str]) -> int:
 
 
 def _quotes(passages: Sequence[str], question: str, reply: str) -> tuple[str, ...]:
-    """What the reader would point at in each passage."""
+    """What the reader would point at in each passage that the reply cites, and in the others."""
     rng = random.Random(f"{question}\n{reply}")
     said: dict[int, list[str]] = {}
     for sentence in split_sentences(reply):
-        said.setdefault(_supporting(sentence, passages), []).append(sentence)
+        for mark in MARK.findall(sentence):
+            said.setdefault(int(mark.strip(" []")), []).append(MARK.sub("", sentence))
     return tuple(
         pointed(passage, question, said.get(number, ()), rng)
         for number, passage in enumerate(passages, start=1)
@@ -118,14 +119,15 @@ def examples_of(rows: Iterable[Row]) -> Iterator[Example]:
                 continue
             if i and row.turns[i - 1].role == "customer":
                 passages, question = row.passages_for(replies), row.turns[i - 1].text
+                reply = with_marks(turn.text, passages)
                 yield Example(
                     passages,
                     row.turns[: i - 1],
                     question,
-                    with_marks(turn.text, passages),
+                    reply,
                     row.language,
                     row.intent,
-                    _quotes(passages, question, turn.text),
+                    _quotes(passages, question, reply),
                 )
             replies += 1
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from finetune.corrupt import corrupted
-from finetune.reranker_data import Pair, Shop, read_records, shop_chunks
+from finetune.reranker_data import CITATION, Pair, Shop, read_records, shop_chunks
 from knowledge.chunk import chunk_document
 from knowledge.encoder import Encoder
 from knowledge.inspection.claims import contradiction_asked
@@ -29,7 +29,6 @@ from knowledge.segment import split_sentences
 from knowledge.types import Chunk, Document, parse_day
 
 _CHUNK_WORDS, _OVERLAP = 90, 1  # as served, see KnowledgeSettings
-_CITATION = re.compile(r"\s*\[([^\]\[]+)\]")
 _SAME_PLACE = 0.5
 _QUIET = 2  # statements beside the one that clashes, that are read too
 
@@ -172,10 +171,10 @@ def reply_pairs(
         chunks.setdefault(chunk.document_id, []).append(chunk)
     for reply in replies:
         for sentence in split_sentences(reply["reply"]):
-            cited = _CITATION.findall(sentence)
+            cited = CITATION.findall(sentence)
             if len(cited) != 1 or cited[0] not in chunks:
                 continue
-            said = _CITATION.sub("", sentence).strip()
+            said = CITATION.sub("", sentence).strip()
             yield from _claim_pairs(reply["question"], said, chunks[cited[0]], shop.name, rng)
 
 

@@ -21,17 +21,22 @@ _SHORT = 4  # words that keep a short sentence from winning with one
 def pointed(text: str, question: str, said: Sequence[str], rng: random.Random) -> str:
     """The sentences of a passage that share most words with what was said of it; where nothing was,
     or the reader errs, the one nearest to the question."""
-    sentences, words = _sentences(text)
-
-    def nearest(to: str) -> int:
-        wanted = _words(to)
-        shares = [len(held & wanted) / (_SHORT + len(held)) for held in words]
-        return max(range(len(shares)), key=shares.__getitem__)
-
+    sentences, _ = _sentences(text)
     if not sentences:
         return text
-    right = sorted({nearest(s) for s in said}) if rng.random() < POINTED_RIGHT else []
-    return " ".join(sentences[n] for n in right or [nearest(question)])
+    right = sorted({_nearest(text, s) for s in said}) if rng.random() < POINTED_RIGHT else []
+    return " ".join(sentences[n] for n in right or [_nearest(text, question)])
+
+
+def nearest_sentence(text: str, said: str) -> str:
+    """The sentence of a passage, which has one, that shares most words with what was said."""
+    return _sentences(text)[0][_nearest(text, said)]
+
+
+def _nearest(text: str, said: str) -> int:
+    wanted = _words(said)
+    shares = [len(held & wanted) / (_SHORT + len(held)) for held in _sentences(text)[1]]
+    return max(range(len(shares)), key=shares.__getitem__)
 
 
 @lru_cache(maxsize=20_000)  # a shop's passages come back thousands of times

@@ -13,8 +13,7 @@ sentences that the reply rests on, for others the one nearest to the question.
 from __future__ import annotations
 
 import random
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -27,13 +26,12 @@ from finetune.errors import DataError
 from finetune.examples import MARK, Example, marked, supported_by_words
 from finetune.pointing import pointed
 from finetune.prompt import Turn, titled
-from finetune.reranker_data import Shop, ShopQuestion, answers, read_records, shop_chunks
+from finetune.reranker_data import CITATION, Shop, ShopQuestion, answers, read_records, shop_chunks
 from finetune.settings import InstructRecipe
 from knowledge.encoder import Encoder
 from knowledge.segment import content_words, is_cjk, split_sentences
 from knowledge.types import Chunk
 
-_CITATION = re.compile(r"\[([^\]\[]+)\]")
 _PASSAGES = 3  # as served: KnowledgeSettings.rerank_passages
 _GOLD_FIRST = 0.9  # of the time: what is served is sorted best first
 _NEAREST = 7
@@ -102,22 +100,23 @@ class ShopBooks:
         self.chunks = shop_chunks(shop)
         self._encoder = encoder
         self._vectors = encoder.embed([c.indexed_text for c in self.chunks])
-        self._asked: dict[str, Any] = {}
         self._words = [frozenset(content_words(c.indexed_text)) for c in self.chunks]
 
-    def embed_questions(self) -> None:
-        """The shop's own questions at once: one by one takes three times as long."""
-        asked = [q.text for q in self.shop.questions]
-        self._asked = dict(zip(asked, self._encoder.embed(asked), strict=True)) if asked else {}
+    def nearest(self, asked: Sequence[tuple[str, Collection[str]]]) -> list[list[Chunk]]:
+        """Chunks near each question, nearest first, none of the documents named beside it.
 
-    def nearest(self, question: str, without: Iterable[str] = ()) -> list[Chunk]:
-        """Chunks near the question, nearest first, none of the documents in `without`."""
-        vector = self._asked.get(question)
-        vector = self._encoder.embed([question])[0] if vector is None else vector
+        For all questions at once: embedded one by one they take three times as long.
+        """
+        vectors: Any = self._encoder.embed([question for question, _ in asked]) if asked else []
+        return [
+            self._near(question, vector, excluded)
+            for (question, excluded), vector in zip(asked, vectors, strict=True)
+        ]
+
+    def _near(self, question: str, vector: Any, excluded: Collection[str]) -> list[Chunk]:
         words = set(content_words(question))
         shared = np.array([len(words & w) / max(1, len(words)) for w in self._words])
         order = np.argsort(-(self._vectors @ vector + 0.5 * shared))
-        excluded = set(without)
         kept = (self.chunks[i] for i in order if self.chunks[i].document_id not in excluded)
         return list(islice(kept, _NEAREST))
 
@@ -137,20 +136,16 @@ def reply_examples(
 ) -> Iterator[Example]:
     """The written replies, each `copies` times: among near misses drawn anew, with its citations
     numbered. With `supported` only those whose citing sentences keep to the passages' words."""
-    for record in records:
-        cited = list(dict.fromkeys(_CITATION.findall(record["reply"])))
-        gold = [c for c in (books.piece_of(i, record["reply"]) for i in cited) if c]
-        if len(gold) < len(cited):
-            continue
+    usable = [
+        (record, gold)
+        for record in records
+        if (gold := _cited(books, record, supported)) is not None
+    ]
+    asked = [" ".join([*record["history"][:1], record["question"]]) for record, _ in usable]
+    excluded = [{c.document_id for c in gold} for _, gold in usable]
+    near_all = books.nearest(list(zip(asked, excluded, strict=True)))
+    for (record, gold), question, near in zip(usable, asked, near_all, strict=True):
         said = _said(record["reply"])
-        if supported and not all(
-            supported_by_words(sentence, [c.text for c in gold], _SUPPORTED)
-            for sentences in said.values()
-            for sentence in sentences
-        ):
-            continue
-        asked = " ".join([*record["history"][:1], record["question"]])
-        near = books.nearest(asked, cited)
         turns = tuple(
             Turn("agent" if n % 2 else "customer", text) for n, text in enumerate(record["history"])
         )
@@ -160,20 +155,34 @@ def reply_examples(
             for number, chunk in enumerate(passages, start=1):
                 reply = reply.replace(f"[{chunk.document_id}]", f"[{number}]")
             quotes = tuple(
-                pointed(c.text, asked, said.get(c.document_id, ()), rng) for c in passages
+                pointed(c.text, question, said.get(c.document_id, ()), rng) for c in passages
             )
             yield Example(_texts(passages), turns, record["question"], reply, quotes=quotes)
+
+
+def _cited(books: ShopBooks, record: Mapping[str, Any], supported: bool) -> list[Chunk] | None:
+    """The chunks that a reply rests on; None where one is missing, or does not support it and
+    should."""
+    cited = dict.fromkeys(CITATION.findall(record["reply"]))
+    gold = [c for c in (books.piece_of(i, record["reply"]) for i in cited) if c]
+    if len(gold) < len(cited):
+        return None
+    texts = [c.text for c in gold]
+    said = (s for sentences in _said(record["reply"]).values() for s in sentences)
+    if supported and not all(supported_by_words(s, texts, _SUPPORTED) for s in said):
+        return None
+    return gold
 
 
 def extract_examples(books: ShopBooks, rng: random.Random, copies: int = 1) -> Iterator[Example]:
     """Each of the shop's questions answered by the sentence that holds the fact, or by no; each
     `copies` times, among near misses drawn anew."""
-    books.embed_questions()
-    for question in books.shop.questions:
+    questions = books.shop.questions
+    near_all = books.nearest([(q.text, q.relevant) for q in questions])
+    for question, near in zip(questions, near_all, strict=True):
         gold = [c for c in books.chunks if question.facts and answers(c, question)][:1]
         if question.facts and not gold:
             continue
-        near = books.nearest(question.text, question.relevant)
         sentence = _sentence_with(question, gold[0]) if gold else ""
         for _ in range(copies):
             passages = _among(gold, near, rng)
@@ -215,8 +224,8 @@ def _said(reply: str) -> dict[str, list[str]]:
     """What a reply says of each document that it cites."""
     said: dict[str, list[str]] = {}
     for sentence in split_sentences(reply):
-        for name in _CITATION.findall(sentence):
-            said.setdefault(name, []).append(_CITATION.sub("", sentence))
+        for name in CITATION.findall(sentence):
+            said.setdefault(name, []).append(CITATION.sub("", sentence))
     return said
 
 

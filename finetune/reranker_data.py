@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 
 from finetune.errors import DataError
+from finetune.pointing import nearest_sentence
 from knowledge.chunk import chunk_document, length_in_words
 from knowledge.encoder import Encoder
 from knowledge.formats import read_json_lines
@@ -43,7 +44,7 @@ _MAX_CHARACTERS = 640
 _UNTITLED_SHARE = 0.15
 _TELLING = 8  # passages that tell the language of a shop
 _MAX_BYTES = 500_000_000
-_CITATION = re.compile(r"\[([^\]\[]+)\]")
+CITATION = re.compile(r"\s*\[([^\]\[]+)\]")  # of a passage, by its id
 # Retrieval is measured on this part of chinese_grounded.
 MEASURED_ON = "DRCKnowledgeTeam/DRCD dev"
 
@@ -267,19 +268,15 @@ def with_replied(shop: Shop, replies: Path) -> Shop:
     texts = {identifier: text for identifier, _, text in shop.passages}
     asked = []
     for record in records:
-        cited = {*_CITATION.findall(record["reply"])}
+        cited = {*CITATION.findall(record["reply"])}
         if record["history"] or len(cited) > 1 or not cited <= texts.keys():
             continue  # what is asked is not in the question, or is asked of two passages
         if not cited:
             asked.append(ShopQuestion(record["question"], (), ()))
             continue
         (identifier,) = cited
-        said = set(content_words(_CITATION.sub("", split_sentences(record["reply"])[-1])))
-        sentences = [s for line in texts[identifier].splitlines() for s in split_sentences(line)]
-        shared = [
-            len(said & set(content_words(s))) / (4 + len(content_words(s))) for s in sentences
-        ]
-        fact = sentences[int(np.argmax(shared))]
+        said = CITATION.sub("", split_sentences(record["reply"])[-1])
+        fact = nearest_sentence(texts[identifier], said)
         asked.append(ShopQuestion(record["question"], (identifier,), ((fact,),)))
     return replace(shop, questions=(*shop.questions, *asked))
 

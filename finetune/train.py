@@ -22,7 +22,7 @@ from peft import (
 )
 
 from finetune.errors import AdapterError, DataError
-from finetune.examples import Example, collate, encode, examples_of
+from finetune.examples import Example, collate, encode_all, examples_of
 from finetune.instruct import InstructReport, instruct
 from finetune.loop import begin, checkpoints_of, processes, run
 from finetune.manifest import (
@@ -78,7 +78,7 @@ def train_adapter(
     begin(out, fingerprint, recipe, resume)
     model, tokenizer = load_base(folder)
     template = template_for(tokenizer)
-    encoded = [encode(e, tokenizer, template, recipe.max_tokens) for e in examples]
+    encoded = encode_all(examples, tokenizer, template, recipe.max_tokens)
     model = prepare_model_for_kbit_training(  # type: ignore[no-untyped-call]
         model, use_gradient_checkpointing=recipe.gradient_checkpointing
     )

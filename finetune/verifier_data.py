@@ -10,7 +10,6 @@ english_grounded and chinese_grounded (below FRONTDESK_DATA, licences in their R
 from __future__ import annotations
 
 import random
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any
 from finetune.corrupt import corrupted, without_condition
 from finetune.errors import DataError
 from finetune.reranker_data import (
+    CITATION,
     MEASURED_ON,
     Shop,
     answers,
@@ -37,7 +37,6 @@ from knowledge.verdict_net import VERDICTS
 SUPPORTED, CONTRADICTED, UNSTATED = range(len(VERDICTS))
 # Never learnt from: what the verifier makes of errors that it was not shown is measured on them.
 UNSEEN_KINDS = frozenset({"place", "unit", "actor", "only/all", "all-only"})
-_CITATION = re.compile(r"\s*\[([^\]\[]+)\]")
 _NEAR = 4  # neighbours that a statement is put beside one of
 _LEAST_WORDS = 4
 _LONGEST = 240  # characters of a statement
@@ -114,8 +113,8 @@ def reply_statements(
     """What was told of a passage: beside it, with a fact changed, and beside a neighbour."""
     for reply in replies:
         for sentence in split_sentences(reply["reply"]):
-            cited = _CITATION.findall(sentence)
-            said = _CITATION.sub("", sentence).strip()
+            cited = CITATION.findall(sentence)
+            said = CITATION.sub("", sentence).strip()
             place = shelves.holding(cited[0], said) if len(cited) == 1 else None
             if place is not None:
                 yield from _beside(said, place, shelves, rng)

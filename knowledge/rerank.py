@@ -250,7 +250,7 @@ class CrossEncoderReranker:
             (reading,) = self.reader.read(asked, [text])
             kind = "read" if chunk.language in WELL_READ else "foreign"
             relevance = self.calibration.relevance(kind, with_reader(rows[n], reading))
-            quote = sentence_at(chunk, text, reading.span)
+            quote = sentence_at(chunk.text, text, reading.span)
             judged.append(
                 replace(
                     candidates[n], quote=quote, relevance=relevance, score=relevance, is_read=True
@@ -314,11 +314,11 @@ def with_reader(features: tuple[float, ...], reading: Reading) -> tuple[float, .
     return (features[0], reading.relevance, reading.pointed, *features[3:])
 
 
-def sentence_at(chunk: Chunk, text: str, span: tuple[int, int]) -> str:
-    """The chunk's sentences that the span of its reading text touches, joined by spaces."""
+def sentence_at(passage: str, text: str, span: tuple[int, int]) -> str:
+    """The sentences of a passage that the span of its reading text touches, joined by spaces."""
     touched: list[str] = []
-    position = len(text) - len(" ".join(chunk.text.split()))
-    for line in chunk.text.splitlines():
+    position = len(text) - len(" ".join(passage.split()))
+    for line in passage.splitlines():
         for sentence in split_sentences(line):
             start = text.find(" ".join(sentence.split()), position)
             position = max(position, start + 1)

@@ -110,7 +110,7 @@ class Contradictions:
                 zip(of_pair, told, strict=True), key=lambda pair: pair[1].relevance
             )
             text = claim.asked[1]
-            quote = sentence_at(claim.other, text, reading.span) or text[slice(*reading.span)]
+            quote = sentence_at(claim.other.text, text, reading.span) or text[slice(*reading.span)]
             sure = score >= self.sure or plainly_at_odds(claim.statement, quote)
             yield Finding(
                 "contradiction",

@@ -10,6 +10,7 @@ from finetune.examples import (
     Example,
     collate,
     encode,
+    encode_all,
     examples_of,
     numbers_of,
     supported_by_words,
@@ -26,8 +27,10 @@ class CharacterTokenizer:
 
     pad_token_id = 0
 
-    def __call__(self, text: str, add_special_tokens: bool = True) -> dict[str, Any]:
-        return {"input_ids": [ord(c) for c in text]}
+    def __call__(self, text: str | list[str], add_special_tokens: bool = True) -> dict[str, Any]:
+        if isinstance(text, str):
+            return {"input_ids": [ord(c) for c in text]}
+        return {"input_ids": [[ord(c) for c in one] for one in text]}
 
 
 @pytest.mark.parametrize(
@@ -93,3 +96,30 @@ def test_an_example_never_exceeds_its_budget(limit: int) -> None:
 def test_numbers_end_at_a_chinese_comma_but_keep_their_thousands() -> None:
     assert numbers_of("满1000减100，10月") == {"1000", "100", "10"}
     assert numbers_of("1,500 or １５００ at 2.50") == {"1500", "2.50"}
+
+
+def test_encoding_many_at_once_cuts_those_that_are_too_long_alike() -> None:
+    tokenizer, template = CharacterTokenizer(), PromptTemplate()
+    examples = [
+        Example(("p" * n,), (Turn("customer", "q0"),), "q1", "r" * (n // 2), quotes=("p",))
+        for n in (5, 40, 500)
+    ]
+    found = encode_all(examples, tokenizer, template, 120)
+    assert found == [encode(e, tokenizer, template, 120) for e in examples]
+    assert len(found[0].ids) < len(found[2].ids) <= 120
+
+
+def test_the_sentence_that_a_reply_cites_is_mostly_pointed_at() -> None:
+    passages = (
+        "Socks are not taken back. Unworn shoes can be returned within 30 days.",
+        "Repairs: £10.",
+    )
+    said = Turn("agent", "Unworn shoes can be returned within 30 days.")
+    rows = [
+        Row(str(n), "h", "en", "", passages, (Turn("customer", f"Socks {n}?"), said))
+        for n in range(60)
+    ]
+    quotes = [e.quotes for e in examples_of(rows)]
+    assert {q[1] for q in quotes} == {passages[1]}
+    right = sum(q[0] == said.text for q in quotes)
+    assert 45 <= right < 60

@@ -173,12 +173,12 @@ def test_a_lead_is_counted_over_other_documents() -> None:
 def test_a_span_is_widened_to_its_sentences() -> None:
     text = reading_text(RETURNS)
     start = text.index("refused")
-    assert sentence_at(RETURNS, text, (start, start + 7)) == "Worn shoes are refused."
+    assert sentence_at(RETURNS.text, text, (start, start + 7)) == "Worn shoes are refused."
     across = (text.index("30 days"), text.index("refused") + 3)
-    assert sentence_at(RETURNS, text, across) == (
+    assert sentence_at(RETURNS.text, text, across) == (
         "Shoes can come back for 30 days. Worn shoes are refused."
     )
-    assert sentence_at(RETURNS, text, (0, 5)) == ""  # the title is no sentence of the passage
+    assert sentence_at(RETURNS.text, text, (0, 5)) == ""  # the title is no sentence of the passage
 
 
 def test_the_best_span_is_in_the_text_and_never_ends_before_it_begins() -> None:
