@@ -5,7 +5,7 @@
 Speed and memory do not depend on what the weights are. Adapters sit on a 4-bit NF4 base with double
 quantisation; `full` trains all weights in bfloat16 with AdamW. Each takes two sequences of 1,024
 tokens a step, with gradient checkpointing but for the prefix; each adapter has about 40 million
-parameters, AdaLoRA 60 until it has pruned. `full` needs a GPU with 80 GB, the others one with 24 GB.
+parameters, AdaLoRA 60 until it has pruned. `full` needs a GPU with 80 GB, the others 24 GB.
 """
 
 from __future__ import annotations
