@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 HOME_FOLDER ?= .frontdesk
 PORT ?= 7860
+PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile
 export HF_HUB_OFFLINE ?= 1
 export ANONYMIZED_TELEMETRY ?= False
 
@@ -23,11 +24,11 @@ demo: setup                ## publish the demo shop's documents, once
 	@test -f $(HOME_FOLDER)/knowledge/current || \
 		$(BIN)/python -m knowledge refresh assistant/demo/shop/documents --home $(HOME_FOLDER)
 
-test: setup                ## the quick suite
-	$(BIN)/python -m pytest
+test: setup                ## the quick suite, a process a core
+	$(BIN)/python -m pytest $(PARALLEL)
 
-test-all: setup            ## with browser journeys, servers and kill loops
-	$(BIN)/python -m pytest -m "slow or not slow"
+test-all: test             ## with browser journeys, servers and kill loops
+	$(BIN)/python -m pytest -m slow
 
 check: setup               ## lint, format and types
 	$(BIN)/ruff check .

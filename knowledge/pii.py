@@ -23,6 +23,7 @@ _IBAN = re.compile(_START + r"[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1
 _CARD = re.compile(r"(?<![\d-])\d(?:[ -]?\d){11,18}(?![\d-]*\d)")
 _ORDER = re.compile(_START + r"[A-Za-z]{2,3} ?[-–#] ?\d{6,10}" + _END)
 _ORDER_PLAIN = re.compile(_START + r"[A-Z]{2} ?\d{7,10}" + _END)
+_EXTENSION = r"(?:,? ?(?:x|ext\.?) ?\d{1,6})"
 _PHONE = re.compile(
     r"(?<![\w.,/-])(?:"
     r"(?:\+|00)\d{1,3}[ .-]?(?:\(\d{1,4}\)[ .-]?)?\d(?:[ .-]?\d){5,12}"  # international
@@ -30,7 +31,7 @@ _PHONE = re.compile(
     r"|0\d{1,4}[ .-]?\d{3,4}(?:[ .-]?\d{2,4}){1,2}"  # national, with trunk zero
     r"|[2-9]\d{2}[ .-]?[2-9]\d{2}[ .-]?\d{4}"  # North America
     r"|1[3-9]\d[ -]?\d{4}[ -]?\d{4}"  # Chinese mobile
-    r")(?:,? ?(?:x|ext\.?) ?\d{1,6})?(?![\d/]|[.,-]\d)",
+    r")" + _EXTENSION + r"?(?![\d/]|[.,-]\d)",
     re.ASCII,
 )
 # `\w` before a number would also be a Chinese character: 电话13800138000 must still be found.
@@ -54,15 +55,18 @@ _STREETS_EN = (
     "|trace|track|trafficway|trail|trl|tunnel|turnpike|underpass|union|unions|valley|valleys|via"
     "|viaduct|view|views|village|villages|ville|vista|walk|walks|wall|way|ways|well|wells|wharf"
 )
+# Of the same list, what is an everyday word too: a street only where it begins with a capital.
+_STREETS_EN_CAPITAL = "Burgs|Circles|Club|Fall|Flat|Key|Light|Lock|Pass|Rue"
+_STREET_EN = rf"(?:(?i:{_STREETS_EN})|{_STREETS_EN_CAPITAL})"
 _UNIT_EN = r"(?:,? (?:apt|apartment|suite|ste|unit|flat|floor|room)\.? ?#?\w{1,5})?"
 _ADDRESSES = (
     # 12 Mill Lane, Flat 3; 6750 O'Hara Springs Road Apt. 86
     re.compile(
         _START + rf"(?:(?:flat|unit|studio|apt) \w{{1,4}},? )?\d{{1,5}}[a-z]?,? {_NAMED}{{1,4}}"
-        rf"(?i:{_STREETS_EN})\b\.?(?i:{_UNIT_EN})"
+        rf"{_STREET_EN}\b\.?(?i:{_UNIT_EN})"
     ),
     # Flat 5, Goodwin Squares
-    re.compile(rf"\b(?:Flat|Studio|Unit) \d{{1,4}}[A-Za-z]?,? {_NAMED}{{1,3}}(?i:{_STREETS_EN})\b"),
+    re.compile(rf"\b(?:Flat|Studio|Unit) \d{{1,4}}[A-Za-z]?,? {_NAMED}{{1,3}}{_STREET_EN}\b"),
     re.compile(r"\b(?:P\.? ?O\.? Box|Postfach|Apartado(?: de correos)?) \d{1,6}", re.IGNORECASE),
     # Lindenstraße 12a, Am Alten Markt 3
     re.compile(
@@ -74,7 +78,7 @@ _ADDRESSES = (
     ),
     # Calle de Alcalá 45, 3º B
     re.compile(
-        r"\b(?:calle|c/|avenida|avda\.?|plaza|paseo|pasaje|ronda|callejón|camino|cañada|cuesta"
+        r"\b(?:calle|c[/.]|avenida|avda\.?|plaza|paseo|pasaje|ronda|callejón|camino|cañada|cuesta"
         r"|glorieta|rambla|vía|via|carretera|alameda|acceso|urbanización|vial|pasadizo) ?"
         r"(?:(?:de|del|la|las|los|el) )*"
         r"(?:(?-i:[A-ZÁÉÍÓÚÑ])[\wáéíóúñü'-]*[ -]?(?:(?:de|del|la|los|y) )*){1,5}"
@@ -114,7 +118,8 @@ def _is_card(text: str) -> bool:
     digits = sum(c.isdigit() for c in text)
     # Of the cards of twelve digits, Maestro's begin with 5 or 6.
     known = 13 <= digits <= 19 or (digits == 12 and text[0] in "56")
-    return known and len(set(text)) > 2 and passes_luhn(text)
+    # No issuer's range begins with 0; telephone numbers with an international prefix do.
+    return known and text[0] != "0" and len(set(text)) > 2 and passes_luhn(text)
 
 
 def _is_iban(text: str) -> bool:
@@ -124,7 +129,9 @@ def _is_iban(text: str) -> bool:
 
 
 def _is_phone(text: str) -> bool:
-    return 7 <= sum(c.isdigit() for c in text) <= 15
+    """Seven to fifteen digits (ITU-T E.164), an extension aside."""
+    number = re.sub(_EXTENSION + "$", "", text)
+    return 7 <= sum(c.isdigit() for c in number) <= 15
 
 
 def _always(_: str) -> bool:
