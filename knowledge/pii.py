@@ -45,8 +45,8 @@ _STREETS_EN = (
     "|crossroad|curve|dale|dam|divide|drive|drives|dr|estate|estates|expressway|extension"
     "|extensions|falls|ferry|field|fields|flats|ford|fords|forest|forge|forges|fork|forks|fort"
     "|freeway|garden|gardens|gateway|glen|glens|green|greens|grove|groves|harbor|harbors|haven"
-    "|heights|highway|hwy|hill|hills|hollow|inlet|island|islands|isle|junction|junctions|keys"
-    "|knoll|knolls|lake|lakes|land|landing|lane|ln|lights|loaf|locks|lodge|loop|mall|manor|manors"
+    "|heights|highway|hwy|hill|hills|hollow|inlet|island|islands|isle|junction|junctions"
+    "|knoll|knolls|lake|lakes|land|landing|lane|ln|loaf|lodge|loop|mall|manor|manors"
     "|meadow|meadows|mews|mill|mills|mission|motorway|mount|mountain|mountains|neck|orchard|oval"
     "|overpass|park|parks|parkway|pkwy|parkways|passage|path|pike|pine|pines|place|pl|plain|plains"
     "|plaza|point|points|port|ports|prairie|quay|radial|ramp|ranch|rapid|rapids|rest|ridge|ridges"
@@ -56,7 +56,7 @@ _STREETS_EN = (
     "|viaduct|view|views|village|villages|ville|vista|walk|walks|wall|way|ways|well|wells|wharf"
 )
 # Of the same list, what is an everyday word too: a street only where it begins with a capital.
-_STREETS_EN_CAPITAL = "Burgs|Circles|Club|Fall|Flat|Key|Light|Lock|Pass|Rue"
+_STREETS_EN_CAPITAL = "Burgs|Circles|Club|Fall|Flat|Key|Keys|Light|Lights|Lock|Locks|Pass|Rue"
 _STREET_EN = rf"(?:(?i:{_STREETS_EN})|{_STREETS_EN_CAPITAL})"
 _UNIT_EN = r"(?:,? (?:apt|apartment|suite|ste|unit|flat|floor|room)\.? ?#?\w{1,5})?"
 _ADDRESSES = (

@@ -16,6 +16,10 @@ from knowledge.pii import Masker, passes_luhn
         ("order mw-1234567?", "order [ORDER_1]?"),
         ("ring +44 20 7946 0958.", "ring [PHONE_1]."),
         ("ring (415) 555-2671", "ring [PHONE_1]"),
+        ("ring 001-505-572-9383x94186", "ring [PHONE_1]"),
+        ("ring 001-500-522-9149x410", "ring [PHONE_1]"),  # its first thirteen digits pass Luhn
+        ("send it to 20697 Carter Rue Apt. 264", "send it to [ADDRESS_1]"),
+        ("envíen a C. León Ramis 739", "envíen a [ADDRESS_1]"),
         ("IBAN GB82 WEST 1234 5698 7654 32", "IBAN [IBAN_1]"),
         ("订单MW-7654321，电话13800138000", "订单[ORDER_1]，电话[PHONE_1]"),
     ],
@@ -30,6 +34,7 @@ def test_each_kind_gets_its_placeholder(text: str, masked: str) -> None:
         "delivered on 2026-11-23 at 10:30 for £1,234.50",
         "within 30 days, until 12/05/2026",
         "card 4111 1111 1111 1112 fails the check digit",
+        "buy 2 Season passes, 1 gift club box, 3 Spare keys",
         "size 10-12, SKU CL-0001-20, code 123456",
         "",
         "你好，退货要几天？",
