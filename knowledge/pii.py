@@ -76,9 +76,10 @@ _ADDRESSES = (
         r" (?:[A-ZÄÖÜ][\wäöüß-]+ ?){1,3})"
         r" ?\d{1,4}(?:[-/]\d{1,4})? ?[a-z]?\b(?! ?(?:€|Euro|Tage|Stunden|Uhr|%|cm|kg))"
     ),
-    # Calle de Alcalá 45, 3º B
+    # Calle de Alcalá 45, 3º B; after "C." two names, as a sentence may end in C
     re.compile(
-        r"\b(?:calle|c[/.]|avenida|avda\.?|plaza|paseo|pasaje|ronda|callejón|camino|cañada|cuesta"
+        r"\b(?:calle|c/|c\.(?-i:(?= (?:de )?[A-ZÁÉÍÓÚÑ]\w+ (?:de )?[A-ZÁÉÍÓÚÑ]))|avenida|avda\.?"
+        r"|plaza|paseo|pasaje|ronda|callejón|camino|cañada|cuesta"
         r"|glorieta|rambla|vía|via|carretera|alameda|acceso|urbanización|vial|pasadizo) ?"
         r"(?:(?:de|del|la|las|los|el) )*"
         r"(?:(?-i:[A-ZÁÉÍÓÚÑ])[\wáéíóúñü'-]*[ -]?(?:(?:de|del|la|los|y) )*){1,5}"

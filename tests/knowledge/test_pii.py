@@ -34,6 +34,8 @@ def test_each_kind_gets_its_placeholder(text: str, masked: str) -> None:
         "delivered on 2026-11-23 at 10:30 for £1,234.50",
         "within 30 days, until 12/05/2026",
         "card 4111 1111 1111 1112 fails the check digit",
+        "I take vitamin C. Take 2 of them back?",
+        "Zone C. Delivery 2, 4 or 6 days",
         "buy 2 Season passes, 1 gift club box, 3 Spare keys",
         "size 10-12, SKU CL-0001-20, code 123456",
         "",
