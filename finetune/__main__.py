@@ -228,7 +228,7 @@ def train(
         int, typer.Option(min=0, help="Try so many recipes first, and take the best.")
     ] = 0,
     replay: Annotated[
-        Path | None, typer.Option(help="Prepared folder of earlier dialogues to learn from again.")
+        Path | None, typer.Option(help="Prepared folder, or file of `draw`, to learn from again.")
     ] = None,
     resume: Resume = False,
     as_json: Json = False,
@@ -265,7 +265,7 @@ def evaluate(
     engine: Annotated[str, typer.Option(help=f"{NF4_ENGINE} or {INT8_ENGINE}.")] = NF4_ENGINE,
     others: Annotated[
         list[Path] | None,
-        typer.Option(help="Prepared folder of other dialogues, not to be forgotten; repeatable."),
+        typer.Option(help="Prepared folder, or file of `draw`, not to be forgotten; repeatable."),
     ] = None,
     home: Home = DEFAULT_HOME,
     as_json: Json = False,
@@ -275,12 +275,12 @@ def evaluate(
     if engine not in {NF4_ENGINE, INT8_ENGINE}:
         raise typer.BadParameter(f"is {NF4_ENGINE} or {INT8_ENGINE}", param_hint="--engine")
     from finetune.evaluate import evaluate as run_evaluate
-    from finetune.examples import supported_by_words
+    from finetune.examples import supported_share
 
     with clear_errors():
         engines = load_settings(home=home).engines
         scores = run_evaluate(
-            data, base, adapter, supported_by_words, engines, engine, limit, others or ()
+            data, base, adapter, supported_share, engines, engine, limit, others or ()
         )
         show(asdict(scores), as_json)
 

@@ -14,8 +14,9 @@ from typing import Any
 from peft import PeftModel
 
 from finetune.errors import DataError
-from finetune.examples import Encoded, Example, encode_all, examples_of
+from finetune.examples import Encoded, Example, encode_all
 from finetune.export import exported
+from finetune.lessons import examples_at
 from finetune.manifest import (
     INT8_ENGINE,
     NF4_ENGINE,
@@ -27,7 +28,7 @@ from finetune.manifest import (
 from finetune.models import load_base, load_tokenizer, template_for
 from finetune.prompt import PromptTemplate
 from finetune.reply_scores import ReplyScore, ReplyScorer, SupportScorer, mean_scores
-from finetune.rows import data_digest, load_rows
+from finetune.rows import data_digest
 from finetune.scored import Int8Model, ScoredModel, TorchModel
 
 log = logging.getLogger(__name__)
@@ -51,8 +52,10 @@ def evaluate(
 
     With an adapter, its scores, and both its own and its base's are put into its manifest: the
     gate compares them. What is measured is the model as `engine` serves it; exports for it are
-    kept in `engines`. `others` are prepared folders of other dialogues, of which an adapter should
-    forget nothing. Raises FinetuneError: DataError, BaseModelError, AdapterError.
+    kept in `engines`. `others` are prepared folders of other dialogues, or files of lessons, of
+    which an adapter should forget nothing.
+
+    Raises FinetuneError: DataError, BaseModelError, AdapterError.
     """
     folder = resolve_base(base)
     manifest = validate_adapter(adapter, folder) if adapter else None
@@ -96,7 +99,7 @@ class HeldOut:
         cls, data: Path, limit: int, tokenizer: Any, template: PromptTemplate, max_tokens: int
     ) -> HeldOut:
         """At most `limit` of a prepared folder's test split. Raises DataError without any."""
-        examples = _sample(list(examples_of(load_rows(data, "test"))), limit)
+        examples = _sample(examples_at(data, "test"), limit)
         if not examples:
             raise DataError(f"{data} has no test dialogue in which an agent replies")
         rows = encode_all(examples, tokenizer, template, max_tokens)
@@ -125,7 +128,7 @@ def validation_loss(data: Path, base: str | Path, adapter: Path, limit: int = 20
     """Nats a token of the agent's replies in the validation split. Raises DataError without any."""
     folder = resolve_base(base)
     manifest = validate_adapter(adapter, folder)
-    examples = _sample(list(examples_of(load_rows(data, "validation"))), limit)
+    examples = _sample(examples_at(data, "validation"), limit)
     if not examples:
         raise DataError(f"{data} has no validation dialogue in which an agent replies")
     tokenizer = load_tokenizer(folder)
@@ -155,7 +158,7 @@ def _model(
     return TorchModel(model, tokenizer, template, max_new_tokens)
 
 
-def _sample(examples: list[Example], limit: int) -> list[Example]:
+def _sample(examples: Sequence[Example], limit: int) -> list[Example]:
     """The same examples each time, whatever their order: those with the smallest hashes."""
     keyed = {hashlib.sha256(repr(e).encode()).hexdigest(): e for e in examples}
     return [keyed[key] for key in sorted(keyed)[:limit]]

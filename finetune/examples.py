@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -21,6 +21,7 @@ _STOP = re.compile(r"[.!?。！？]*$")
 _NUMBER = re.compile(r"(?<![A-Za-z0-9_])[0-9]+(?:[.,:/-][0-9]+)*")
 MARK = re.compile(r"\s*\[\d{1,2}\]")
 _TOGETHER = 5000
+_CLAIM_WORDS = 3  # content words; fewer are a manner of speaking
 SUPPORT_SHARE = 0.6  # of a sentence's content words; below, paraphrase and invention look alike
 
 
@@ -63,6 +64,14 @@ def supported_by_words(reply: str, passages: Sequence[str], least: float = SUPPO
     return share >= least and numbers_of(reply) <= numbers_of(source)
 
 
+def supported_share(reply: str, passages: Sequence[str]) -> float | None:
+    """Share of the sentences that claim something which a passage supports by its words; None when
+    nothing is claimed."""
+    claims = [s for s in _sentences(reply) if _claims(s)]
+    held = [any(supported_by_words(s, [p]) for p in passages) for s in claims]
+    return sum(held) / len(held) if held else None
+
+
 def marked(sentence: str, number: int) -> str:
     """The sentence with the mark of a passage before its full stop."""
     return _STOP.sub(rf" [{number}]\g<0>", sentence, count=1)
@@ -86,15 +95,45 @@ def with_marks(reply: str, passages: Sequence[str]) -> str:
 
 def _supporting(sentence: str, passages: Sequence[str]) -> int:
     """Number, from 1, of the passage that shares most words with a sentence it supports; or 0."""
-    words = set(content_words(sentence))
-    if len(words) < 3 and not numbers_of(sentence):  # "Sure, no problem." claims nothing
+    if not _claims(sentence):
         return 0
+    words = set(content_words(sentence))
     found = [
         (len(words & set(content_words(passage))), -number)
         for number, passage in enumerate(passages, start=1)
         if supported_by_words(sentence, [passage])
     ]
     return -max(found)[1] if found else 0
+
+
+def _claims(sentence: str) -> bool:
+    """Whether a sentence says something that can be wrong; "Sure, no problem." does not, nor does a
+    question."""
+    said = MARK.sub("", sentence).strip()
+    if said.endswith(("?", "？")):
+        return False
+    return len(set(content_words(said))) >= _CLAIM_WORDS or bool(numbers_of(said))
+
+
+def _sentences(text: str) -> list[str]:
+    return [s for line in text.splitlines() for s in split_sentences(line)]
+
+
+def borne_out(examples: Iterable[Example]) -> Iterator[Example]:
+    """The examples with what their passages support of the replies, and what claims nothing; those
+    that claim something of which nothing is supported are left out.
+
+    What a model learns to say without a passage is never sent: the grounding check cuts it.
+    Examples without passages stay as they are.
+    """
+    for example in examples:
+        said = _sentences(example.reply)
+        cited, claimed = any(map(MARK.search, said)), any(map(_claims, said))
+        if not example.passages:
+            yield example
+        elif cited or not claimed:
+            kept = (s for s in said if MARK.search(s) or not _claims(s))
+            yield replace(example, reply=" ".join(kept))
 
 
 def _quotes(passages: Sequence[str], question: str, reply: str) -> tuple[str, ...]:

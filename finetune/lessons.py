@@ -10,8 +10,10 @@ from pathlib import Path
 import zstandard
 
 from finetune.errors import DataError
-from finetune.examples import Example
+from finetune.examples import Example, examples_of
+from finetune.manifest import files_digest
 from finetune.prompt import Turn
+from finetune.rows import data_digest, load_rows
 from knowledge.formats import read_text
 
 _MOST_BYTES = 4_000_000_000
@@ -38,6 +40,16 @@ def read_lessons(path: Path) -> Sequence[Example]:
         return [_example(json.loads(line)) for line in lines if line]
     except (OSError, EOFError, ValueError, LookupError, TypeError) as error:
         raise DataError(f"{path} holds no lessons: {error!r}") from error
+
+
+def examples_at(path: Path, split: str) -> Sequence[Example]:
+    """The examples of a prepared folder's split, or of a file of lessons. Raises DataError."""
+    return read_lessons(path) if path.is_file() else list(examples_of(load_rows(path, split)))
+
+
+def digest_at(path: Path) -> str:
+    """What stands for the folder or file. Raises DataError."""
+    return files_digest([path]) if path.is_file() else data_digest(path)
 
 
 def _example(record: dict[str, object]) -> Example:

@@ -17,8 +17,8 @@ from finetune.manifest import Scores
 from knowledge.language import Detector
 from knowledge.segment import words
 
-# (reply, passages) -> whether the passages support all that the reply claims.
-SupportScorer = Callable[[str, Sequence[str]], bool]
+# (reply, passages) -> the share of what the reply claims that the passages support, or None.
+SupportScorer = Callable[[str, Sequence[str]], float | None]
 _DRAWS, _SEED = 1000, 1
 
 
@@ -27,15 +27,16 @@ class ReplyScore:
     """Of one reply: cross-entropy of the reference in nats and its tokens, ROUGE-L (Lin, 2004) and
     chrF (Popović, 2015) of the model's own, 0 to 1, and how many words it has.
 
-    `supported` is None without passages; `cites` says whether it cites exactly when the reference
-    does, and so refuses when the reference does; `same_language` that it is in the question's.
+    `supported` is the share of what it claims, None without passages or claims; `cites` says
+    whether it cites exactly when the reference does, and so refuses when the reference does;
+    `same_language` that it is in the question's.
     """
 
     loss: float
     tokens: int
     rouge_l: float
     chrf: float
-    supported: bool | None
+    supported: float | None
     cites: bool
     same_language: bool
     words: int
@@ -110,7 +111,7 @@ def _means(rows: Sequence[ReplyScore]) -> dict[str, float]:
     judged = [r.supported for r in rows if r.supported is not None]
     tokens = sum(r.tokens for r in rows)
 
-    def mean(values: Sequence[float | bool]) -> float:
+    def mean(values: Sequence[float]) -> float:
         return round(sum(values) / len(values), 4) if values else 0.0
 
     return {

@@ -121,6 +121,9 @@ class AdapterRecipe(Recipe):
         "all-linear", description="Names of the adapted layers; all-linear: all but the output."
     )
     virtual_tokens: int = Field(16, ge=1, description="prefix: positions of the prefix.")
+    supported: bool = Field(
+        False, description="Only sentences that passages support, and those that claim nothing."
+    )
     replay_share: float = Field(
         0.3, ge=0, lt=1, description="Share of earlier dialogues, where some are replayed."
     )

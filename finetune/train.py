@@ -22,8 +22,9 @@ from peft import (
 )
 
 from finetune.errors import AdapterError, DataError
-from finetune.examples import Example, collate, encode_all, examples_of
+from finetune.examples import Example, borne_out, collate, encode_all
 from finetune.instruct import InstructReport, instruct
+from finetune.lessons import digest_at, examples_at
 from finetune.loop import begin, checkpoints_of, processes, run
 from finetune.manifest import (
     CONFIG,
@@ -36,7 +37,7 @@ from finetune.manifest import (
     validate_adapter,
 )
 from finetune.models import load_base, template_for
-from finetune.rows import data_digest, load_rows
+from finetune.rows import data_digest
 from finetune.settings import AdapterRecipe, WholeModelRecipe
 
 log = logging.getLogger(__name__)
@@ -52,8 +53,9 @@ def train_adapter(
 ) -> AdapterManifest:
     """Train on the prepared folder `data` and write the adapter to `out`, its manifest last.
 
-    `replay` is a folder of earlier dialogues, a sample of which is learnt from again so that they
-    are not forgotten (experience replay: Rolnick et al., arXiv 1811.11682).
+    `replay` is a folder of earlier dialogues, or a file of the base's lessons, a sample of which is
+    learnt from again so that they are not forgotten (experience replay: Rolnick et al., arXiv
+    1811.11682).
 
     With `resume` a run that was cut off goes on and ends with the weights it would have had.
     Raises FinetuneError: DataError, RecipeError, BaseModelError, AdapterError.
@@ -63,9 +65,11 @@ def train_adapter(
         return validate_adapter(out, folder)
     if out.exists() and any(out.iterdir()):
         raise AdapterError(f"{out} is not empty; give another --out or delete it")
-    examples = list(examples_of(load_rows(data, "train")))
+    examples = list(examples_at(data, "train"))
     if not examples:
         raise DataError(f"{data} has no training dialogue in which an agent replies")
+    if recipe.supported and not (examples := list(borne_out(examples))):
+        raise DataError(f"no reply in {data} says what its passages say; set supported: false")
     earlier = _replayed(replay, recipe, len(examples)) if replay else []
     examples += earlier
     total_steps = recipe.total_steps(len(examples), processes().num_processes)
@@ -74,7 +78,7 @@ def train_adapter(
     base_sha256 = base_digest(folder)
     fingerprint = {"recipe": values, "data": data_sha256, "base": base_sha256}
     if replay:
-        fingerprint["replay"] = data_digest(replay)
+        fingerprint["replay"] = digest_at(replay)
     begin(out, fingerprint, recipe, resume)
     model, tokenizer = load_base(folder)
     template = template_for(tokenizer)
@@ -111,7 +115,7 @@ def train_adapter(
 
 def _replayed(folder: Path, recipe: AdapterRecipe, new: int) -> list[Example]:
     """A sample of earlier examples, `replay_share` of all that are learnt from."""
-    earlier = list(examples_of(load_rows(folder, "train")))
+    earlier = examples_at(folder, "train")
     count = round(new * recipe.replay_share / (1 - recipe.replay_share))
     return random.Random(recipe.seed).sample(earlier, min(count, len(earlier)))
 
@@ -123,9 +127,7 @@ def train_whole(
 
     Raises FinetuneError: DataError, RecipeError, BaseModelError.
     """
-    train, validation = (
-        list(examples_of(load_rows(data, name))) for name in ("train", "validation")
-    )
+    train, validation = (examples_at(data, name) for name in ("train", "validation"))
     return instruct(resolve_base(base), train, validation, out, recipe, resume)
 
 

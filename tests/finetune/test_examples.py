@@ -8,12 +8,14 @@ import pytest
 
 from finetune.examples import (
     Example,
+    borne_out,
     collate,
     encode,
     encode_all,
     examples_of,
     numbers_of,
     supported_by_words,
+    supported_share,
     with_marks,
 )
 from finetune.prompt import PromptTemplate, Turn
@@ -63,6 +65,28 @@ def test_supported_sentences_are_marked_with_their_passage() -> None:
 def test_chinese_sentences_are_marked_before_their_full_stop() -> None:
     passages = ["退货政策：未穿过的鞋子可以在30天内退货。"]
     assert with_marks("鞋子可以在30天内退货。", passages) == "鞋子可以在30天内退货 [1]。"
+
+
+def test_a_replys_share_counts_the_sentences_that_claim_something() -> None:
+    reply = "Sure, no problem! Shoes can be returned within 30 days. Our founder loves elephants."
+    assert supported_share(reply, PASSAGES) == 0.5
+    assert supported_share("You are welcome! Anything else that I can look up?", PASSAGES) is None
+    assert supported_share("Returned within 60 days.", PASSAGES) == 0.0
+
+
+def test_what_no_passage_bears_out_is_not_learnt() -> None:
+    replies = [
+        "Sure! Shoes can be returned within 30 days [1]. Our founder loves elephants.",
+        "Hello! Our founder loves elephants.",
+        "You are welcome!",
+    ]
+    kept = borne_out(Example(tuple(PASSAGES), (), "q", reply) for reply in replies)
+    assert [e.reply for e in kept] == [
+        "Sure! Shoes can be returned within 30 days [1].",
+        "You are welcome!",
+    ]
+    without = Example((), (), "q", replies[1])
+    assert list(borne_out([without])) == [without]
 
 
 def test_each_reply_to_a_customer_is_an_example() -> None:
