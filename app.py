@@ -59,7 +59,7 @@ def create_app(settings: Settings, service: ChatService) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         threading.Thread(target=_warm_up, args=(service, ready), daemon=True).start()
-        if watch := watch_canary(settings, service):
+        if watch := watch_canary(service):
             watch.start()
         drift = DriftWatch(service.conversations, settings)
         drift.start()

@@ -6,20 +6,23 @@ from collections.abc import Callable
 from copy import copy
 from pathlib import Path
 
-from assistant.canary import CanaryGenerator, CanaryWatch
+from assistant.canary import CanaryWatch
 from assistant.conversations import Conversations
 from assistant.curated import CuratedAnswers
 from assistant.curated_match import CuratedMatcher
 from assistant.dial import threshold_of
+from assistant.errors import GenerationError
 from assistant.generation import Generator, QuotingComposer
 from assistant.grounding import GroundingCheck
 from assistant.intent import Router
+from assistant.memory import holds_another
 from assistant.pipeline import Assistant
 from assistant.safety import Safety
+from assistant.served import Model, ServedModel
 from assistant.service import ChatService
 from assistant.settings import Settings
 from assistant.skills import KnowledgeSkill, PersonSkill, SmallTalkSkill
-from finetune.registry import Registry
+from finetune.registry import Registry, resolve_base
 from knowledge.build import WEIGHTS, open_knowledge
 from knowledge.intent_classifier import MANIFEST, IntentClassifier
 from knowledge.retrieve import KnowledgeBase
@@ -117,21 +120,20 @@ def _generator(settings: Settings, check: GroundingCheck) -> Generator:
     # torch and transformers take seconds to import; quoting alone does not need them.
     from assistant.lm import load_language_model
 
-    registry = Registry(settings.home)
+    loaded: list[str] = []
 
-    def load(adapter: Path | None) -> Generator:
+    def load(adapter: Path | None) -> Model:
+        if loaded and not holds_another(resolve_base(settings.model.base)):
+            raise GenerationError("no memory for another model; restart the server to serve it")
         threads = settings.knowledge.threads
-        return load_language_model(settings.model, adapter, settings.engines, threads, check)
+        model = load_language_model(settings.model, adapter, settings.engines, threads, check)
+        loaded.append(str(adapter))
+        return model
 
-    served = load(registry.current())
-    if canary := registry.canary():
-        return CanaryGenerator(served, load(registry.folder / canary.name), canary)
-    return served
+    return ServedModel(Registry(settings.home), load)
 
 
-def watch_canary(settings: Settings, service: ChatService) -> CanaryWatch | None:
-    """What stops the canary when it does worse, if there is one."""
-    generator = service.assistant.generator
-    if not isinstance(generator, CanaryGenerator):
-        return None
-    return CanaryWatch(generator, service.conversations, Registry(settings.home))
+def watch_canary(service: ChatService) -> CanaryWatch | None:
+    """What follows the promoted adapter and stops a canary that does worse, if a model writes."""
+    served = service.assistant.generator
+    return CanaryWatch(served, service.conversations) if isinstance(served, ServedModel) else None

@@ -11,36 +11,19 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from assistant.conversations import Conversations, StoredMessage
-from assistant.generation import Drafts, Generator
-from assistant.types import Evidence, GeneratorName, Question
-from finetune.registry import Canary, Registry
+from assistant.served import ServedModel
+from finetune.registry import Canary
 
 log = logging.getLogger(__name__)
 
 FALSE_STOPS = 0.05
 _PRIOR = 0.5  # pseudo-counts of either outcome, before anything is seen
-_EVERY_SECONDS = 60.0
-
-
-class CanaryGenerator:
-    """Lets the canary write in the conversations that fall to it, while it is not stopped."""
-
-    name: GeneratorName = "lm"
-
-    def __init__(self, served: Generator, other: Generator, canary: Canary) -> None:
-        self.served = served
-        self.other = other
-        self.canary = canary
-        self.stopped = threading.Event()
-
-    def generate(self, question: Question, evidence: Sequence[Evidence]) -> Drafts:
-        """See Generator."""
-        falls = self.canary.takes(question.conversation_id) and not self.stopped.is_set()
-        yield from (self.other if falls else self.served).generate(question, evidence)
+_EVERY_SECONDS, _FOLLOWED_SECONDS = 60.0, 2.0
 
 
 class WorseRate:
@@ -127,40 +110,41 @@ def verdict(canary: Canary, seen: Iterable[Seen]) -> str:
 
 
 class CanaryWatch:
-    """Looks at the conversations now and then, and stops a canary that does worse."""
+    """Has the served model follow the registry, looks at the conversations now and then, and stops
+    a canary that does worse."""
 
-    def __init__(
-        self, generator: CanaryGenerator, conversations: Conversations, registry: Registry
-    ) -> None:
-        self.generator = generator
+    def __init__(self, served: ServedModel, conversations: Conversations) -> None:
+        self.served = served
         self.conversations = conversations
-        self.registry = registry
         self._over = threading.Event()
 
     def start(self) -> None:
-        """Look every minute, in a thread of its own, until the canary is stopped."""
+        """Follow and look, in a thread of its own."""
         threading.Thread(target=self._run, name="canary", daemon=True).start()
 
     def close(self) -> None:
         """Look no more."""
         self._over.set()
 
-    def look(self) -> bool:
-        """Stop the canary if it is worse, or was taken back elsewhere; whether it is stopped."""
-        canary = self.generator.canary
-        if self.registry.canary() != canary:
-            self.generator.stopped.set()
-        elif reason := verdict(canary, seen_since(self.conversations, canary.since)):
-            self.generator.stopped.set()
-            self.registry.stop_canary()
+    def look(self) -> str:
+        """Stop the canary if it is worse; why, or ""."""
+        canary = self.served.canary
+        if canary is None:
+            return ""
+        if reason := verdict(canary, seen_since(self.conversations, canary.since)):
+            self.served.registry.stop_canary()
+            self.served.heed()
             self.conversations.log("canary", "stopped", f"{canary.name}: {reason}")
             log.warning("the canary %s is stopped: %s", canary.name, reason)
-        return self.generator.stopped.is_set()
+        return reason
 
     def _run(self) -> None:
-        while not self._over.wait(_EVERY_SECONDS):
+        looked = time.monotonic()
+        while not self._over.wait(_FOLLOWED_SECONDS):
             try:
-                if self.look():
-                    return
+                self.served.heed()
+                if time.monotonic() - looked >= _EVERY_SECONDS:
+                    looked = time.monotonic()
+                    self.look()
             except Exception:  # the next look may succeed
                 log.exception("the canary could not be looked at")

@@ -20,6 +20,7 @@ from assistant.build import knowledge_of
 from assistant.dial import threshold_of
 from assistant.errors import AssistantError
 from assistant.generation import Generator, QuotingComposer
+from assistant.memory import holds_another
 from assistant.pipeline import Assistant
 from assistant.settings import Settings
 from assistant.skills import KnowledgeSkill
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
 
 SERVED, QUOTING = "", "quote"
 MOST_VERSIONS, MOST_MODELS = 3, 2
-_SPARE_BYTES = 2**30  # left to the customers' conversations when a model is loaded
-_MEMORY = Path("/proc/meminfo")
 Refusal = Literal["empty", "version", "adapter", "base", "memory"]
 
 
@@ -157,8 +156,7 @@ class Variants:
 
         settings = self.settings
         base = resolve_base(settings.model.base)
-        weights = sum(p.stat().st_size for p in base.glob("*.safetensors"))
-        if _free_bytes() < weights + _SPARE_BYTES:
+        if not holds_another(base):
             raise VariantError("memory", adapter)
         return load_language_model(
             settings.model, self._registry.folder / adapter, settings.engines,
@@ -187,12 +185,3 @@ def _created(folder: Path) -> float:
         return datetime.fromisoformat(manifest["created"]).timestamp()
     except (OSError, ValueError, KeyError, TypeError):
         return 0.0
-
-
-def _free_bytes() -> float:
-    """Memory that may be used without swapping; no bound where the system does not tell."""
-    try:
-        lines = dict(line.split(":", 1) for line in _MEMORY.read_text().splitlines())
-        return 1024.0 * int(lines["MemAvailable"].split()[0])
-    except (OSError, ValueError, KeyError):
-        return float("inf")

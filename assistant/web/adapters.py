@@ -6,13 +6,14 @@ where `finetune train --out HOME/trained/NAME` puts them; no other folder can be
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from assistant.canary import CanaryGenerator
+from assistant.served import ServedModel
 from assistant.service import ChatService
 from assistant.settings import Settings
 from finetune.registry import (
@@ -99,8 +100,6 @@ class Adapters:
         self.registry = Registry(settings.home)
         self.audit = service.conversations
         self._service = service
-        # The language model was loaded a moment ago, and is not loaded again.
-        self.loaded = self.pointed().current if settings.model.base else ""
 
     def pointed(self) -> Pointed:
         """What is to be served."""
@@ -114,17 +113,15 @@ class Adapters:
         except AdapterError as error:
             return Pointed(problem=str(error))
 
-    def stale(self, pointed: Pointed) -> bool:
-        """Whether the server has to be restarted to serve what is pointed to."""
-        if not self.settings.model.base:
-            return False
-        return self.loaded != pointed.current or not self.answers(pointed.canary)
+    @property
+    def served(self) -> ServedModel | None:
+        """What writes in the running server, where a language model does."""
+        generator = self._service.assistant.generator
+        return generator if isinstance(generator, ServedModel) else None
 
     def answers(self, canary: Canary | None) -> bool:
         """Whether conversations fall to the canary in the running server; without one, yes."""
-        running = self._canary_generator()
-        answering = running.canary if running and not running.stopped.is_set() else None
-        return canary is None or answering == canary
+        return canary is None or (self.served is not None and self.served.canary == canary)
 
     def listed(self) -> list[Listed]:
         """Those that wait, then those promoted; newest first."""
@@ -198,15 +195,11 @@ class Adapters:
                 f"it was evaluated on {engine}; evaluate it with --engine {model.engine}"
             )
 
-    def _canary_generator(self) -> CanaryGenerator | None:
-        generator = self._service.assistant.generator
-        return generator if isinstance(generator, CanaryGenerator) else None
-
     def _heed(self) -> None:
-        """A canary that was taken back answers no more, without waiting for the watch."""
-        running = self._canary_generator()
-        if running and self.registry.canary() != running.canary:
-            running.stopped.set()
+        """Serve it; loading takes seconds, and the page shows when it is done."""
+        if served := self.served:
+            served.take_back()
+            threading.Thread(target=served.heed, name="adapter", daemon=True).start()
 
 
 def is_stop(entry: Mapping[str, Any]) -> bool:

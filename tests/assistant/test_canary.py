@@ -5,30 +5,17 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from assistant.canary import CanaryGenerator, CanaryWatch, Seen, WorseRate, seen_since, verdict
+from assistant.canary import CanaryWatch, Seen, WorseRate, seen_since, verdict
 from assistant.conversations import Conversations
-from assistant.generation import Drafts
-from assistant.types import DraftSentence, Evidence, GeneratorName, Question
+from assistant.served import ServedModel
 from finetune.registry import Canary, Registry
+from tests.assistant.test_served import Says, said
 
 CANARY = Canary("new-adapter", 0.3, 0.0)
-
-
-class Says:
-    """Says one thing."""
-
-    name: GeneratorName = "lm"
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-
-    def generate(self, question: Question, evidence: Sequence[Evidence]) -> Drafts:
-        yield DraftSentence(self.text)
 
 
 def ids(count: int, canary: bool) -> list[str]:
@@ -46,21 +33,11 @@ def registry_with_canary(home: Path) -> Registry:
     return registry
 
 
-def said(generator: CanaryGenerator, conversation: str) -> str:
-    question = Question("q", "q", "en", conversation_id=conversation)
-    return next(generator.generate(question, ())).text
-
-
 def test_a_share_of_the_conversations_falls_to_it_always_the_same_ones() -> None:
     taken = [CANARY.takes(f"c{n}") for n in range(4000)]
     assert 0.27 < sum(taken) / len(taken) < 0.33
     assert taken == [CANARY.takes(f"c{n}") for n in range(4000)]
     assert not CANARY.takes("")  # the command line has no conversation
-    generator = CanaryGenerator(Says("old"), Says("new"), CANARY)
-    assert [said(generator, name) for name in ids(3, True)] == ["new"] * 3
-    assert [said(generator, name) for name in ids(3, False)] == ["old"] * 3
-    generator.stopped.set()
-    assert said(generator, ids(1, True)[0]) == "old"
 
 
 @pytest.mark.parametrize(("served", "canary"), [(0.1, 0.1), (0.3, 0.1)])
@@ -110,8 +87,8 @@ def test_a_watch_stops_what_goes_worse_and_says_so_in_the_audit_log(tmp_path: Pa
     registry, store = registry_with_canary(tmp_path), Conversations.in_home(tmp_path)
     canary = registry.canary()
     assert canary is not None
-    generator = CanaryGenerator(Says("old"), Says("new"), canary)
-    watch = CanaryWatch(generator, store, registry)
+    served = ServedModel(registry, Says)
+    watch = CanaryWatch(served, store)
     assert not watch.look()
     for _ in range(80):
         conversation = store.start()
@@ -121,17 +98,7 @@ def test_a_watch_stops_what_goes_worse_and_says_so_in_the_audit_log(tmp_path: Pa
     assert registry.canary() is None
     assert registry.current() == registry.folder / "old"
     assert "more hand-offs" in store.audit()[0]["detail"]
-    assert said(generator, ids(1, True)[0]) == "old"
-
-
-def test_a_canary_that_was_taken_back_elsewhere_answers_no_more(tmp_path: Path) -> None:
-    registry, store = registry_with_canary(tmp_path), Conversations.in_home(tmp_path)
-    canary = registry.canary()
-    assert canary is not None
-    generator = CanaryGenerator(Says("old"), Says("new"), canary)
-    assert registry.rollback() == "old"
-    assert CanaryWatch(generator, store, registry).look()
-    assert store.audit() == []
+    assert said(served, ids(1, True)[0]) == "old"
 
 
 def test_only_conversations_since_the_canary_began_count(tmp_path: Path) -> None:

@@ -350,7 +350,7 @@ def test_a_model_for_which_there_is_no_memory_is_refused(
 ) -> None:
     variants, loaded = with_adapters
     (tmp_path / "meminfo").write_text("MemTotal: 9 kB\nMemAvailable:  1000000 kB\n")
-    monkeypatch.setattr("assistant.variants._MEMORY", tmp_path / "meminfo")
+    monkeypatch.setattr("assistant.memory._MEMORY", tmp_path / "meminfo")
     with pytest.raises(VariantError) as refused:
         variants.assistant(variants.resolve(Variant(adapter="a")))
     assert (refused.value.kind, refused.value.name, loaded) == ("memory", "a", {})

@@ -41,8 +41,9 @@ class AdaptersPanel:
         """See Panel."""
         adapters = self.adapters
         entries = adapters.entries()
-        answers = adapters.answers(adapters.pointed().canary)
-        return adapters.stamps(), answers, entries[0]["id"] if entries else 0
+        served = adapters.served
+        answering = (served.current, served.canary, served.problem) if served else None
+        return adapters.stamps(), answering, entries[0]["id"] if entries else 0
 
     def render(self, words: Words) -> str:
         """See Panel."""
@@ -87,9 +88,9 @@ class AdaptersPanel:
             "adapters.html",
             words=words,
             base=self.adapters.settings.model.base,
-            loaded=self.adapters.loaded,
+            served=self.adapters.served,
+            answers=self.adapters.answers(pointed.canary),
             pointed=pointed,
-            stale=self.adapters.stale(pointed),
             listed=listed,
             folder=self.adapters.settings.home / TRAINED,
             figures=FIGURES,

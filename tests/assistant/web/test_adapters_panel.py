@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from assistant.canary import CanaryGenerator, CanaryWatch
+from assistant.canary import CanaryWatch
 from assistant.conversations import Conversations
-from assistant.generation import QuotingComposer
+from assistant.served import ServedModel
 from assistant.service import ChatService
 from assistant.settings import ModelSettings, Settings
 from assistant.web.adapters import Adapters, differences
@@ -33,6 +33,8 @@ from finetune.manifest import (
     validate_adapter,
 )
 from finetune.prompt import PromptTemplate
+from finetune.registry import Registry
+from tests.assistant.test_served import Loader
 from tests.staffing import chat_service, staff_settings
 
 WORDS = staff_texts("en")
@@ -110,7 +112,14 @@ def settings(home: Path, base: Path) -> Settings:
 
 @pytest.fixture
 def desk(settings: Settings) -> Desk:
-    return Desk(settings, chat_service(settings))
+    return Desk(settings, serving(settings))
+
+
+def serving(settings: Settings) -> ChatService:
+    """A service whose model says the name of its adapter."""
+    service = chat_service(settings)
+    service.assistant.generator = ServedModel(Registry(settings.home), Loader())
+    return service
 
 
 def test_without_adapters_the_panel_tells_how_to_make_one(desk: Desk, home: Path) -> None:
@@ -125,7 +134,7 @@ def test_without_a_language_model_the_panel_names_the_setting(home: Path) -> Non
     assert "Set model.base" in desk.html
 
 
-def test_a_trained_adapter_is_promoted_and_the_server_asked_to_restart(
+def test_a_trained_adapter_is_promoted_and_served_at_once(
     desk: Desk, home: Path, base: Path
 ) -> None:
     make(home / "trained" / "june", base, scores())
@@ -140,16 +149,9 @@ def test_a_trained_adapter_is_promoted_and_the_server_asked_to_restart(
     assert (desk.store.audit()[0]["who"], desk.store.audit()[0]["detail"]) == ("Mina", name)
     assert desk.table.state() != before
     assert "trained/june" not in desk.html, "it is listed once"
-    assert f"still writes with the base alone; to be served is {name}" in desk.html
     assert 'data-act="adapters_promote"' not in desk.html, "it is served already"
-
-
-def test_a_server_that_loaded_the_promoted_adapter_needs_no_restart(
-    desk: Desk, settings: Settings, home: Path, base: Path
-) -> None:
-    make(home / "trained" / "june", base, scores())
-    desk.act("adapters_promote", name="trained/june")
-    assert "Restart" not in Desk(settings, chat_service(settings)).html
+    wait_for(lambda: running(desk).current == name)
+    assert "Being loaded" not in desk.html
 
 
 @pytest.mark.parametrize(
@@ -282,30 +284,36 @@ def test_a_share_out_of_range_starts_no_trial(
 
 
 @pytest.fixture
-def trial(desk: Desk, settings: Settings, home: Path, base: Path) -> Desk:
-    """A server that was started again after a trial at 30% began."""
+def trial(desk: Desk, home: Path, base: Path) -> Desk:
+    """A server in which a trial at 30% began."""
     make(home / "trained" / "june", base, scores())
     desk.act("adapters_promote", name="trained/june")
     make(home / "trained" / "july", base, scores(), 2)
     assert "is entered" in desk.notice("adapters_canary", name="trained/july", percent="30")
-    assert "answers nobody yet" in desk.trial.render(WORDS)
     canary = desk.registry.canary()
     assert canary is not None
     assert canary.share == 0.3
-    service = chat_service(settings)
-    service.assistant.generator = CanaryGenerator(QuotingComposer(), QuotingComposer(), canary)
-    return Desk(settings, service)
+    wait_for(lambda: running(desk).canary == canary)
+    return desk
 
 
-def running(desk: Desk) -> CanaryGenerator:
-    generator = desk.adapters._service.assistant.generator
-    assert isinstance(generator, CanaryGenerator)
-    return generator
+def running(desk: Desk) -> ServedModel:
+    served = desk.adapters.served
+    assert served is not None
+    return served
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline, "it never came about"
+        time.sleep(0.01)
 
 
 def talk(desk: Desk, count: int, bad: Sequence[str] = ()) -> None:
     """Conversations, of which those of the canary (`True`) or the others go badly."""
     canary = running(desk).canary
+    assert canary is not None
     for _ in range(count):
         conversation = desk.store.start()
         outcome = "handoff" if str(canary.takes(conversation.id)) in bad else "answer"
@@ -339,7 +347,7 @@ def test_conversations_are_counted_once_a_minute(
 
 def test_stopping_a_trial_takes_effect_at_once(trial: Desk) -> None:
     assert "is over" in trial.notice("canary_stop")
-    assert running(trial).stopped.is_set()
+    assert running(trial).canary is None
     assert trial.registry.canary() is None
     assert trial.store.audit()[0]["what"] == "stop_canary"
     assert "No adapter is on trial" in trial.notice("canary_stop")
@@ -351,15 +359,30 @@ def test_promoting_the_canary_ends_its_trial(trial: Desk) -> None:
     assert canary is not None
     trial.act("adapters_promote", name=canary.name)
     assert trial.registry.current() == trial.registry.folder / canary.name
-    assert running(trial).stopped.is_set()
-    assert "Restart the server" in trial.html
+    wait_for(lambda: running(trial).current == canary.name)
+    assert running(trial).canary is None
+    assert "Being loaded" not in trial.html
+
+
+def test_what_is_not_loaded_yet_or_cannot_be_is_told(trial: Desk) -> None:
+    load = running(trial)._load
+    assert isinstance(load, Loader)
+    state, served = trial.table.state(), running(trial).current
+    load.fails = True
+    trial.registry.rollback()  # the canary
+    trial.registry.rollback()
+    assert "Being loaded; until then replies are still written with june" in trial.html
+    running(trial).heed()
+    assert trial.table.state() != state
+    assert f"still written with {served}:" in trial.html
+    assert "no memory" in trial.html
 
 
 def test_a_trial_that_the_watch_stopped_tells_why(trial: Desk) -> None:
     canary, before = trial.registry.canary(), trial.trial.state()
     assert canary is not None
     talk(trial, 150, bad=["True"])
-    assert CanaryWatch(running(trial), trial.store, trial.registry).look()
+    assert CanaryWatch(running(trial), trial.store).look()
     assert trial.trial.state() != before
     html = trial.trial.render(WORDS)
     assert (
