@@ -20,9 +20,10 @@ $(VENV)/.installed: pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check "torch>=2.6,<2.14" -e ".[dev,browser]"
 	touch $@
 
-demo: setup                ## publish the demo shop's documents, once
+demo: setup                ## publish the demo shop's documents and its orders, once
 	@test -f $(HOME_FOLDER)/knowledge/current || \
 		$(BIN)/python -m knowledge refresh assistant/demo/shop/documents --home $(HOME_FOLDER)
+	@test -f $(HOME_FOLDER)/records.sqlite || $(BIN)/python -m assistant.demo --home $(HOME_FOLDER)
 
 test: setup                ## the quick suite, a process a core
 	$(BIN)/python -m pytest $(PARALLEL)

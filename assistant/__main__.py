@@ -16,7 +16,7 @@ import typer
 
 from assistant import analytics_export
 from assistant.analytics import analyse, by_day_and_version, period
-from assistant.build import build_assistant, with_curated
+from assistant.build import build_assistant, with_store
 from assistant.contract import reply_to_json
 from assistant.conversations import Conversations
 from assistant.curated_commands import curated_app
@@ -220,7 +220,7 @@ def _with_own_answers(assistant: Assistant, settings: Settings) -> Iterator[Assi
         yield assistant
         return
     with closing(Conversations.in_home(settings.home)) as store:
-        yield with_curated(assistant, store)
+        yield with_store(assistant, store)
 
 
 def _questions(batch: str, settings: Settings) -> Iterator[dict[str, Any]]:

@@ -14,9 +14,14 @@ from assistant.dial import threshold_of
 from assistant.errors import GenerationError
 from assistant.generation import Generator, QuotingComposer
 from assistant.grounding import GroundingCheck
+from assistant.identification import Identification
 from assistant.intent import Router
 from assistant.memory import holds_another
-from assistant.pipeline import Assistant
+from assistant.orders import OrderSkill
+from assistant.pipeline import Assistant, no_orders
+from assistant.records.seam import Records
+from assistant.records.sqlite import FILE as RECORDS_FILE
+from assistant.records.sqlite import SqliteRecords
 from assistant.safety import Safety
 from assistant.served import Model, ServedModel
 from assistant.service import ChatService
@@ -41,7 +46,8 @@ def build_assistant(
 ) -> Assistant:
     """The whole pipeline over the published knowledge base; `threshold` in the dial's place."""
     knowledge = knowledge or build_knowledge(settings)
-    small_talk = SmallTalkSkill(settings)
+    skill = KnowledgeSkill(knowledge, settings, threshold or _threshold(settings, knowledge))
+    orders = _orders(settings, skill)
     grounding = grounding_check(settings)
     return Assistant(
         settings=settings,
@@ -50,28 +56,47 @@ def build_assistant(
         encoder=knowledge.encoder,
         router=Router(_classifier(settings)),
         skills={
-            "knowledge": KnowledgeSkill(
-                knowledge, settings, threshold or _threshold(settings, knowledge)
-            ),
-            "small_talk": small_talk,
+            "knowledge": skill,
+            "small_talk": SmallTalkSkill(settings),
             "person": PersonSkill(),
+            **({"orders": orders} if orders else {}),
         },
         generator=_generator(settings, grounding),
         grounding=grounding,
         names=knowledge.mentions,
+        names_order=orders.is_named if orders else no_orders,
     )
+
+
+def _orders(settings: Settings, knowledge: KnowledgeSkill) -> OrderSkill | None:
+    """Look-ups in the shop's own system, or in the home's file of orders, if there is one."""
+    own, file = settings.orders, settings.home / RECORDS_FILE
+    if own.url:
+        from assistant.records.http import HttpRecords  # its library takes a while to import
+
+        records: Records = HttpRecords(own.url, own.token, own.timeout_seconds)
+    elif file.is_file():
+        records = SqliteRecords(file)
+    else:
+        return None
+    return OrderSkill(records, own.number, knowledge)
 
 
 def build_service(settings: Settings, assistant: Assistant | None = None) -> ChatService:
     """The chat service over the store in the settings' home, with the answers curated there."""
     store = Conversations.in_home(settings.home)
-    return ChatService(with_curated(assistant or build_assistant(settings), store), store)
+    return ChatService(with_store(assistant or build_assistant(settings), store), store)
 
 
-def with_curated(assistant: Assistant, store: Conversations) -> Assistant:
-    """The assistant with the curated answers of a store, which go before all that it finds."""
+def with_store(assistant: Assistant, store: Conversations) -> Assistant:
+    """The assistant with the curated answers of a store, which go before all that it finds, and
+    with customers who can be identified in its conversations."""
     changed = copy(assistant)
     changed.curated = CuratedMatcher(CuratedAnswers(store), assistant.encoder).fetch
+    if isinstance(orders := assistant.skills.get("orders"), OrderSkill):
+        orders = copy(orders)
+        orders.identification = Identification(store, orders.records)
+        changed.skills = {**assistant.skills, "orders": orders}
     return changed
 
 
@@ -90,6 +115,10 @@ def retuned(assistant: Assistant, settings: Settings) -> Assistant:
     knowledge = knowledge_of(assistant)
     skill = KnowledgeSkill(knowledge, settings, _threshold(settings, knowledge))
     changed.skills = {**assistant.skills, "knowledge": skill}
+    if isinstance(orders := assistant.skills.get("orders"), OrderSkill):
+        orders = copy(orders)
+        orders.knowledge = skill
+        changed.skills["orders"] = orders
     return changed
 
 

@@ -5,6 +5,7 @@ AssistantError
 ├── GenerationError    the language model failed; the composer takes over
 ├── StoreError         the conversation store cannot be used
 ├── InputError         a request or file cannot be read
+├── RecordsError       customers and orders cannot be read
 ├── TurnStopped        the customer pressed Stop
 └── DialError          the golden questions do not support a promise
 """
@@ -28,6 +29,10 @@ class StoreError(AssistantError):
 
 class InputError(AssistantError):
     """A request or an input file cannot be read."""
+
+
+class RecordsError(AssistantError):
+    """The system that keeps customers and orders cannot be asked, or answers nonsense."""
 
 
 class TurnStopped(AssistantError):

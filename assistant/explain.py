@@ -81,6 +81,8 @@ def span_of(sentence: CheckedSentence, evidence: Sequence[Evidence]) -> tuple[in
 def plain_reason(outcome: Outcome, language: str) -> str:
     """A sentence that tells the customer why; "" where the reply says it all."""
     match outcome:
+        case Answer(reason="orders:status"):
+            return phrases.say("why_order", language)
         case Answer(reason="curated"):
             return phrases.say("why_curated", language)
         case Answer(citations=citations, generator=generator) if citations:

@@ -12,13 +12,15 @@ from assistant.explain import word_weights
 from assistant.types import Intent, WordWeight
 from knowledge.intent_classifier import OUT_OF_SCOPE, IntentClassifier
 
-Skill = Literal["knowledge", "small_talk", "person"]
+Skill = Literal["knowledge", "orders", "small_talk", "person"]
+ORDER_STATUS = "order_status"
 UNKNOWN = Intent("unknown", 0.0)
 _SKILL_OF: dict[str, Skill] = {
     "greeting": "small_talk",
     "thanks": "small_talk",
     "bot_identity": "small_talk",
     "human_agent": "person",
+    ORDER_STATUS: "orders",
 }
 _RANKED = 3
 
@@ -59,7 +61,8 @@ class Router:
         who may want a person is not asked first. Several intents at once are no either-or."""
         manifest, names = self.classifier.manifest, tuple(name for name, _ in ranked)
         likely = sum(probability for _, probability in ranked) >= manifest.bands.sure
-        return names if likely and not manifest.several and not _SKILL_OF.keys() & names else ()
+        told = {"small_talk", "person"} & {_SKILL_OF.get(name) for name in names}
+        return names if likely and not manifest.several and not told else ()
 
     def skill(self, intent: Intent) -> Skill:
         """The skill that serves intent; where it is unsure, the knowledge base is asked."""

@@ -49,6 +49,7 @@ log = logging.getLogger(__name__)
 STAGES = ("language", "intent", "retrieval", "generation", "grounding")
 Listener = Callable[[Event], None]
 Curated = Callable[[Question], Fetched | None]  # what the shop itself has written for a question
+NamesOrder = Callable[[Question, Intent], bool]  # whether a message is about an order it names
 
 
 def ignore(event: Event) -> None:
@@ -58,6 +59,11 @@ def ignore(event: Event) -> None:
 def no_curated(_: Question) -> Fetched | None:
     """For a shop that has written no answers itself."""
     return None
+
+
+def no_orders(_: Question, __: Intent) -> bool:
+    """For a shop whose orders cannot be looked up."""
+    return False
 
 
 class Watch:
@@ -115,6 +121,7 @@ class Assistant:
         grounding: GroundingCheck,
         names: Names = no_names,
         curated: Curated = no_curated,
+        names_order: NamesOrder = no_orders,
     ) -> None:
         self.settings = settings
         self.detector = detector
@@ -127,6 +134,7 @@ class Assistant:
         self.grounding = grounding
         self.names = names
         self.curated = curated
+        self.names_order = names_order
 
     def respond(self, utterance: Utterance, listen: Listener = ignore) -> Reply:
         """The reply to an utterance; stages and verified sentences are announced to listen."""
@@ -156,7 +164,7 @@ class Assistant:
         with watch.stage("intent"):
             intent = self.router.route(question.standalone, language)
         with watch.stage("retrieval"):
-            skill = self.router.skill(intent)
+            skill = self._skill(intent, question)
             # Who wants a person gets one, whatever the shop has written.
             curated = self.curated(question) if skill != "person" else None
             fetched = curated or self.skills[skill].fetch(question, intent)
@@ -164,6 +172,13 @@ class Assistant:
             return self._reply(fetched.outcome, intent, watch, question, fetched)
         outcome, dropped = self._answer(question, fetched, watch)
         return self._reply(outcome, intent, watch, question, fetched, dropped)
+
+    def _skill(self, intent: Intent, question: Question) -> SkillName:
+        """What the intent leads to, as far as the shop has it."""
+        skill = self.router.skill(intent)
+        if skill != "person" and self.names_order(question, intent):
+            return "orders"
+        return skill if skill in self.skills else "knowledge"
 
     def _language(self, text: str, utterance: Utterance) -> str:
         """Language of the reply: the text's, else the conversation's, else the interface's."""

@@ -78,6 +78,31 @@ class WebSettings(BaseModel):
         return origins
 
 
+class OrderSettings(BaseModel):
+    """Where customers and orders are kept; without url, in records.sqlite in the home, if that is
+    there (see assistant/records/)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    url: str = Field("", description="The shop's own system, as records/http.py asks it.")
+    token: str = Field("", description="Bearer token for it.")
+    timeout_seconds: float = Field(5.0, gt=0, description="Give up and hand over after this long.")
+    number: str = Field(
+        r"(?<!\w)(?:[A-Z]{1,4}-?\d{5,12}|#\w{4,12})\b",
+        description="Regular expression of an order number, in any case.",
+    )
+
+    @field_validator("number")
+    @classmethod
+    def _compiles(cls, number: str) -> str:
+        try:
+            if re.compile(number).groups:
+                raise ValueError("number must have no group that captures: write (?:...)")
+        except re.error as error:
+            raise ValueError(f"number is no regular expression: {error}") from error
+        return number
+
+
 class Settings(BaseModel):
     """Everything that can be set."""
 
@@ -118,6 +143,7 @@ class Settings(BaseModel):
     hours: Hours = Hours()
     knowledge: KnowledgeSettings = KnowledgeSettings()
     model: ModelSettings = ModelSettings()
+    orders: OrderSettings = OrderSettings()
     web: WebSettings = WebSettings()
     _own: Settings | None = PrivateAttr(None)
 

@@ -143,6 +143,14 @@ audit = Table(
     Column("detail", Text, nullable=False),
     Column("created", Float, nullable=False),
 )
+identity_tries = Table(
+    "identity_tries",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("conversation_id", String(32), nullable=False, index=True),
+    Column("order_number", String(32), nullable=False, index=True),
+    Column("created", Float, nullable=False),
+)
 used_tokens = Table(
     "used_tokens",
     metadata,

@@ -42,7 +42,7 @@ SEED = 7
 
 def demo(folder: Path) -> None:
     """The demo shop's dialogues, each with the passages that its agent had."""
-    make_demo(folder / "made", SHOP_SEED)
+    make_demo(folder / "made", seed=SHOP_SEED)
     detector = Detector()
     lookup = DocumentPassages.load([DEMO / "documents"], detector).lookup
     prepare([folder / "made" / "dialogues.jsonl"], folder / "data", detector, lookup)

@@ -45,7 +45,7 @@ LORA = LoraConfig(r=RANK, lora_alpha=32, target_modules="all-linear", task_type=
 
 def examples(count: int, folder: Path) -> list[Example]:
     """The first training examples of the demo shop's dialogues."""
-    make_demo(folder / "demo", SHOP_SEED)
+    make_demo(folder / "demo", seed=SHOP_SEED)
     dialogues = folder / "some.jsonl"
     whole = (folder / "demo" / "dialogues.jsonl").read_text(encoding="utf-8").splitlines()
     dialogues.write_text("\n".join(whole[:count]), encoding="utf-8")

@@ -1,6 +1,6 @@
 """Write the demo shop's generated records: products, customers, orders, dialogues.
 
-python -m assistant.demo --out DIR
+python -m assistant.demo --out DIR | --home HOME
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ import typer
 from assistant.demo.catalogue import load_catalogue
 from assistant.demo.dialogues import generate_dialogues
 from assistant.demo.orders import generate_shop
+from assistant.demo.records import customer_record, order_record
+from assistant.records.sqlite import FILE, SqliteRecords
 
 
 def write(path: Path, records: Iterable[Any]) -> int:
@@ -27,20 +29,31 @@ def write(path: Path, records: Iterable[Any]) -> int:
 
 
 def main(
-    out: Annotated[Path, typer.Option(help="Folder for the JSON Lines files.")],
+    out: Annotated[Path | None, typer.Option(help="Folder for the JSON Lines files.")] = None,
+    home: Annotated[
+        Path | None, typer.Option(help="Home whose assistant shall look the orders up.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Another seed makes another shop's past.")] = 20261123,
 ) -> None:
-    """Write products.jsonl, customers.jsonl, orders.jsonl and dialogues.jsonl."""
-    out.mkdir(parents=True, exist_ok=True)
+    """Write products.jsonl, customers.jsonl, orders.jsonl and dialogues.jsonl to a folder, or give
+    a home the customers and orders."""
+    if not (out or home):
+        raise typer.BadParameter("say where to: --out FOLDER, --home HOME, or both")
     products, shop = load_catalogue(), generate_shop(seed)
-    records = {
-        "products": products,
-        "customers": shop.customers,
-        "orders": shop.orders,
-        "dialogues": generate_dialogues(shop, products, seed=seed),
-    }
-    for name, rows in records.items():
-        typer.echo(f"{name}: {write(out / f'{name}.jsonl', rows)}", err=True)
+    if home:
+        SqliteRecords.create(
+            home / FILE, map(customer_record, shop.customers), map(order_record, shop.orders)
+        )
+    if out:
+        out.mkdir(parents=True, exist_ok=True)
+        records = {
+            "products": products,
+            "customers": shop.customers,
+            "orders": shop.orders,
+            "dialogues": generate_dialogues(shop, products, seed=seed),
+        }
+        for name, rows in records.items():
+            typer.echo(f"{name}: {write(out / f'{name}.jsonl', rows)}", err=True)
 
 
 if __name__ == "__main__":

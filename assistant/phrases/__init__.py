@@ -39,6 +39,12 @@ def intent_name(label: str, spoken: str) -> str:
     return _phrases(spoken).get(f"intent_{label}") or label.replace("_", " ")
 
 
+def order_state(state: str, spoken: str) -> str:
+    """What a customer is told of an order's state; a word that only the shop knows as it is."""
+    known = _phrases(spoken).get(f"order_state_{state}")
+    return known or say("order_state_other", spoken, state=state.replace("_", " "))
+
+
 def language_name(language: str, spoken: str) -> str:
     """How `language` is called by somebody who speaks `spoken`."""
     speaker = spoken if spoken in languages() else DEFAULT

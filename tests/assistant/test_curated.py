@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 import assistant.__main__ as command
-from assistant.build import with_curated
+from assistant.build import with_store
 from assistant.contract import reply_to_json
 from assistant.conversations import Conversations
 from assistant.curated import MAX_QUESTION, CuratedAnswers, CuratedError, Draft
@@ -354,7 +354,7 @@ def curated_assistant(
     assistant = assistant_with(
         encoder, detector, skill=skill, router=router, generator=generator or ScriptedGenerator()
     )
-    return with_curated(assistant, store)
+    return with_store(assistant, store)
 
 
 def test_the_shops_own_answer_is_given_word_for_word_before_anything_is_looked_up(

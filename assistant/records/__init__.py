@@ -1,0 +1,1 @@
+"""What the shop knows of its customers and their orders, whatever keeps it."""
