@@ -14,10 +14,12 @@ from assistant.dial import threshold_of
 from assistant.errors import GenerationError
 from assistant.generation import Generator, QuotingComposer
 from assistant.grounding import GroundingCheck
-from assistant.identification import Identification
 from assistant.intent import Router
 from assistant.memory import holds_another
-from assistant.orders import OrderSkill
+from assistant.orders.identification import Identification
+from assistant.orders.skill import OrderSkill
+from assistant.orders.task_store import TaskStore
+from assistant.orders.tasks import Tasks
 from assistant.pipeline import Assistant, no_orders
 from assistant.records.seam import Records
 from assistant.records.sqlite import FILE as RECORDS_FILE
@@ -64,7 +66,7 @@ def build_assistant(
         generator=_generator(settings, grounding),
         grounding=grounding,
         names=knowledge.mentions,
-        names_order=orders.is_named if orders else no_orders,
+        names_order=orders.concerns if orders else no_orders,
     )
 
 
@@ -96,7 +98,10 @@ def with_store(assistant: Assistant, store: Conversations) -> Assistant:
     if isinstance(orders := assistant.skills.get("orders"), OrderSkill):
         orders = copy(orders)
         orders.identification = Identification(store, orders.records)
+        most = assistant.settings.orders.most_without_agent
+        orders.tasks = Tasks(TaskStore(store), orders.records, most)
         changed.skills = {**assistant.skills, "orders": orders}
+        changed.names_order = orders.concerns
     return changed
 
 

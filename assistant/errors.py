@@ -6,6 +6,7 @@ AssistantError
 ├── StoreError         the conversation store cannot be used
 ├── InputError         a request or file cannot be read
 ├── RecordsError       customers and orders cannot be read
+│   └── ChangeRefusedError  an order may not be changed so
 ├── TurnStopped        the customer pressed Stop
 └── DialError          the golden questions do not support a promise
 """
@@ -33,6 +34,14 @@ class InputError(AssistantError):
 
 class RecordsError(AssistantError):
     """The system that keeps customers and orders cannot be asked, or answers nonsense."""
+
+
+class ChangeRefusedError(RecordsError):
+    """An order may not be changed so; `reason` is an Objection (see records/changes.py)."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the order may not be changed so: {reason}")
+        self.reason = reason
 
 
 class TurnStopped(AssistantError):

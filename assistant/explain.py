@@ -81,7 +81,7 @@ def span_of(sentence: CheckedSentence, evidence: Sequence[Evidence]) -> tuple[in
 def plain_reason(outcome: Outcome, language: str) -> str:
     """A sentence that tells the customer why; "" where the reply says it all."""
     match outcome:
-        case Answer(reason="orders:status"):
+        case Answer(reason="orders:status" | "orders:done"):
             return phrases.say("why_order", language)
         case Answer(reason="curated"):
             return phrases.say("why_curated", language)

@@ -12,6 +12,7 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
@@ -87,6 +88,9 @@ class OrderSettings(BaseModel):
     url: str = Field("", description="The shop's own system, as records/http.py asks it.")
     token: str = Field("", description="Bearer token for it.")
     timeout_seconds: float = Field(5.0, gt=0, description="Give up and hand over after this long.")
+    most_without_agent: Decimal = Field(
+        Decimal(300), ge=0, description="Changes worth more, in the order's currency, wait for one."
+    )
     number: str = Field(
         r"(?<!\w)(?:[A-Z]{1,4}-?\d{5,12}|#\w{4,12})\b",
         description="Regular expression of an order number, in any case.",

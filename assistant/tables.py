@@ -151,6 +151,13 @@ identity_tries = Table(
     Column("order_number", String(32), nullable=False, index=True),
     Column("created", Float, nullable=False),
 )
+tasks = Table(
+    "tasks",
+    metadata,
+    Column("conversation_id", String(32), primary_key=True),
+    Column("body", Text, nullable=False),
+    Column("updated", Float, nullable=False),
+)
 used_tokens = Table(
     "used_tokens",
     metadata,

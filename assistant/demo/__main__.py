@@ -17,7 +17,7 @@ import typer
 from assistant.demo.catalogue import load_catalogue
 from assistant.demo.dialogues import generate_dialogues
 from assistant.demo.orders import generate_shop
-from assistant.demo.records import customer_record, order_record
+from assistant.demo.records import customer_record, order_records
 from assistant.records.sqlite import FILE, SqliteRecords
 
 
@@ -41,9 +41,8 @@ def main(
         raise typer.BadParameter("say where to: --out FOLDER, --home HOME, or both")
     products, shop = load_catalogue(), generate_shop(seed)
     if home:
-        SqliteRecords.create(
-            home / FILE, map(customer_record, shop.customers), map(order_record, shop.orders)
-        )
+        orders = order_records(shop, {product.id: product for product in products})
+        SqliteRecords.create(home / FILE, map(customer_record, shop.customers), orders)
     if out:
         out.mkdir(parents=True, exist_ok=True)
         records = {

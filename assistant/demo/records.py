@@ -1,12 +1,24 @@
-"""The demo shop's customers and orders as the assistant looks them up."""
+"""The demo shop's customers and orders as the assistant looks them up.
+
+What may be changed until when is what the shop's pages say: "Changing or cancelling an order" and
+the pages on returns, as return_rules.py has them.
+"""
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from collections.abc import Iterator, Mapping
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 
-from assistant.demo.order_records import Customer, Order, OrderLine
+from assistant.demo.catalogue import Product
+from assistant.demo.order_records import Customer, Order, OrderLine, ShopRecords
+from assistant.demo.return_rules import Buyer, is_returnable, last_return_day
 from assistant.records import types
+
+_NOT_SENT = frozenset({"placed", "packed", "preorder", "backordered"})
+_READDRESS_MINUTES = {"express": 15}
+_USUAL_MINUTES = 60
+_BUSINESS_HOURS = 24
 
 
 def customer_record(customer: Customer) -> types.Customer:
@@ -14,38 +26,66 @@ def customer_record(customer: Customer) -> types.Customer:
     return types.Customer(customer.id, customer.name, customer.email, customer.language)
 
 
-def order_record(order: Order) -> types.Order:
-    """An order of the demo shop."""
-    delivery = order.delivery
-    parcels = (
-        (types.Parcel(delivery.carrier or "", delivery.tracking_number),)
-        if delivery.tracking_number
-        else ()
-    )
-    changed = order.history[-1].at if order.history else order.placed_at
+def order_records(shop: ShopRecords, products: Mapping[str, Product]) -> Iterator[types.Order]:
+    """The orders of the demo shop, whose products are given by their ids."""
+    customers = {customer.id: customer for customer in shop.customers}
+    for order in shop.orders:
+        yield order_record(order, customers[order.customer_id], products)
+
+
+def order_record(order: Order, customer: Customer, products: Mapping[str, Product]) -> types.Order:
+    """An order of the demo shop, and until when what may be changed of it."""
+    delivery, placed = order.delivery, datetime.fromisoformat(order.placed_at)
+    tracked = types.Parcel(delivery.carrier or "", delivery.tracking_number or "")
+    latest = date.fromisoformat(delivery.revised_latest or delivery.latest)
+    bought = [products[line.product_id] for line in order.lines]
+    sent = order.state not in _NOT_SENT
+    minutes = _READDRESS_MINUTES.get(delivery.method, _USUAL_MINUTES)
     return types.Order(
         number=order.id,
         customer_id=order.customer_id,
-        placed=datetime.fromisoformat(order.placed_at),
+        placed=placed,
         state=order.state,
-        changed=datetime.fromisoformat(changed),
+        changed=datetime.fromisoformat(order.history[-1].at) if order.history else placed,
         currency=order.currency,
-        items=tuple(_item(order, line, n) for n, line in enumerate(order.lines)),
+        items=tuple(
+            _item(order, line, n, is_returnable(product, customer.country))
+            for n, (line, product) in enumerate(zip(order.lines, bought, strict=True), start=1)
+        ),
         total=_money(order.total),
-        parcels=parcels,
+        parcels=(tracked,) if tracked.tracking else (),
         earliest=date.fromisoformat(delivery.earliest),
-        latest=date.fromisoformat(delivery.revised_latest or delivery.latest),
+        latest=latest,
         refunded=_money(order.refund.total) if order.refund else None,
         seller=order.marketplace_seller or "",
+        cancel_until=None if sent else _cancel_until(customer, placed, latest),
+        address_until=None if sent else placed + timedelta(minutes=minutes),
+        return_until=_return_until(order, customer, bought),
     )
 
 
-def _item(order: Order, line: OrderLine, number: int) -> types.Item:
+def _cancel_until(customer: Customer, placed: datetime, latest: date) -> datetime:
+    """Until it is dispatched, which is before it arrives; companies have a day."""
+    if customer.business:
+        return placed + timedelta(hours=_BUSINESS_HOURS)
+    return datetime.combine(latest, time.max)
+
+
+def _return_until(order: Order, customer: Customer, bought: list[Product]) -> datetime | None:
+    delivered = [change.at for change in order.history if change.state == "delivered"]
+    if order.state != "delivered" or not delivered:
+        return None
+    buyer = Buyer(customer.country, customer.tier, date.fromisoformat(order.placed_at[:10]))
+    last = last_return_day(buyer, bought, date.fromisoformat(delivered[-1][:10]))
+    return datetime.combine(last, time.max)
+
+
+def _item(order: Order, line: OrderLine, number: int, returnable: bool) -> types.Item:
     chosen = (("variant", line.variant), ("size", line.size))
     options = tuple((name, value) for name, value in chosen if value)
     return types.Item(
-        f"{order.id}-{number + 1}", line.product_id, line.title, options, line.quantity,
-        _money(line.unit_price), line.state,
+        f"{order.id}-{number}", line.product_id, line.title, options, line.quantity,
+        _money(line.unit_price), line.state, returnable,
     )  # fmt: skip
 
 

@@ -7,6 +7,12 @@ strings), 404 where there is nothing, `Authorization: Bearer TOKEN` checked:
     GET  URL/customers/{id}/orders?limit=20        newest first: {"orders": [...]}
     GET  URL/customers/{id}/orders/{number}        only this customer's
     POST URL/identify {"number", "email"}          {"customer_id"}
+    POST URL/customers/{id}/orders/{number}/changes {"key", "change"}   the order as it is then
+
+A change has the order's number as "order" and is {"kind": "cancel"}, {"kind": "return", "items":
+[ids]} or {"kind": "address", "address": text}; the same key is obeyed once. 409 {"reason"} says why
+it may not be, of the reasons in records/changes.py; the system checks its own rules, whatever was
+checked here.
 """
 
 from __future__ import annotations
@@ -19,11 +25,13 @@ from urllib.parse import quote
 import httpx
 from pydantic import TypeAdapter, ValidationError
 
-from assistant.errors import RecordsError
+from assistant.errors import ChangeRefusedError, RecordsError
+from assistant.records.changes import Change
 from assistant.records.types import Customer, Order
 
 _CUSTOMER, _ORDER = TypeAdapter(Customer), TypeAdapter(Order)
-_NOTHING = 404
+_CHANGE: TypeAdapter[Change] = TypeAdapter(Change)
+_NOTHING, _REFUSED = 404, 409
 _NAME = re.compile(r"[#\w][\w.@:+-]*")
 T = TypeVar("T", Customer, Order)
 
@@ -58,6 +66,17 @@ class HttpRecords:
         found = self._get("customers", customer_id, "orders", number.strip())
         return self._own(_read(_ORDER, found), customer_id) if found is not None else None
 
+    def change(self, customer_id: str, change: Change, key: str) -> Order:
+        """See Records."""
+        path = ("customers", customer_id, "orders", change.order.strip(), "changes")
+        if not all(map(_NAME.fullmatch, path)):
+            raise ChangeRefusedError("not_there")
+        body = {"key": key, "change": _CHANGE.dump_python(change, mode="json")}
+        found = self._ask("POST", "/" + "/".join(map(quote, path)), json=body)
+        if found is None:
+            raise ChangeRefusedError("not_there")
+        return self._own(_read(_ORDER, found), customer_id)
+
     def identify(self, number: str, email: str) -> str | None:
         """See Records."""
         asked = {"number": number.strip(), "email": email.strip()}
@@ -80,9 +99,11 @@ class HttpRecords:
             response = self._client.request(method, path, **options)
             if response.status_code == _NOTHING:
                 return None
+            if response.status_code == _REFUSED:
+                raise ChangeRefusedError(str(response.json()["reason"]))
             response.raise_for_status()
             return response.json()
-        except (httpx.HTTPError, ValueError) as error:
+        except (httpx.HTTPError, ValueError, LookupError, TypeError) as error:
             raise RecordsError(f"the shop's system could not be asked: {error}") from error
 
     @staticmethod

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from assistant.records.changes import Change
 from assistant.records.types import Customer, Order
 
 
@@ -24,6 +25,14 @@ class Records(Protocol):
 
     def order(self, customer_id: str, number: str) -> Order | None:
         """The customer's order of that number, or None: also where it is somebody else's."""
+        ...
+
+    def change(self, customer_id: str, change: Change, key: str) -> Order:
+        """Change the customer's order and return it as it is then; the same `key` changes it once,
+        and returns the same order again.
+
+        Raises ChangeRefusedError when the rules (changes.py) do not allow it as the order stands.
+        """
         ...
 
     def identify(self, number: str, email: str) -> str | None:

@@ -21,6 +21,7 @@ class Customer:
 class Item:
     """Some of one product in an order. `options` are what was chosen, such as the size; `state` may
     differ from the order's where it is sent in parts. `price` is of one, in the order's currency.
+    `returnable` says whether it may come back for a change of mind at all.
     """
 
     id: str
@@ -30,6 +31,7 @@ class Item:
     quantity: int
     price: Decimal
     state: str
+    returnable: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,9 @@ class Order:
     `state` is the shop's own word for how far it is, of those in phrases (order_state_...) where
     customers shall read it in theirs; `changed` is when it got there. `earliest` to `latest` is
     when it should arrive. `total` and `refunded` are amounts in `currency`, an ISO 4217 code.
+    Until `cancel_until` it can be cancelled, until `address_until` sent elsewhere, until
+    `return_until` sent back; None: not in its state. `seller` is another shop that sold it. All
+    times are those of the system that keeps the order.
     """
 
     number: str
@@ -62,3 +67,7 @@ class Order:
     latest: date | None = None
     refunded: Decimal | None = None
     seller: str = ""
+    address: str = ""
+    cancel_until: datetime | None = None
+    address_until: datetime | None = None
+    return_until: datetime | None = None

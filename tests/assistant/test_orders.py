@@ -12,10 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from assistant import phrases
+from assistant.build import with_store
 from assistant.conversations import Conversations, StoredMessage
 from assistant.errors import RecordsError
-from assistant.identification import MOST_TRIES, Identification
-from assistant.orders import OrderSkill, status_of
+from assistant.orders.identification import MOST_TRIES
+from assistant.orders.skill import OrderSkill
+from assistant.orders.telling import status_of
 from assistant.records.seam import Records
 from assistant.records.sqlite import SqliteRecords
 from assistant.service import ChatService
@@ -55,9 +57,9 @@ class Talk:
     ) -> None:
         router = FixedRouter(intent, confidence)
         assistant = assistant_with(encoder, detector, router=router, skill=knowledge)
-        skill = OrderSkill(records, NUMBER, knowledge, Identification(store, records))
+        skill = OrderSkill(records, NUMBER, knowledge)
         assistant.skills = {**assistant.skills, "orders": skill}
-        assistant.names_order = skill.is_named
+        assistant = with_store(assistant, store)
         self.service = ChatService(assistant, store)
 
     def start(self, customer: str | None = None) -> str:

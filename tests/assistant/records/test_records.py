@@ -13,9 +13,11 @@ import httpx
 import pytest
 from pydantic import TypeAdapter
 
+from assistant.demo.catalogue import load_catalogue
 from assistant.demo.orders import generate_shop
-from assistant.demo.records import customer_record, order_record
-from assistant.errors import RecordsError
+from assistant.demo.records import customer_record, order_records
+from assistant.errors import ChangeRefusedError, RecordsError
+from assistant.records.changes import Cancel, Change, Return
 from assistant.records.http import HttpRecords
 from assistant.records.seam import Records
 from assistant.records.sqlite import SqliteRecords
@@ -34,7 +36,8 @@ def order(number: str, customer: Customer, day: int) -> Order:
     )  # fmt: skip
 
 
-ORDERS = (order("MW-10001", ADA, 1), order("MW-10002", ADA, 3), order("MW-20001", BEN, 2))
+OPEN = replace(order("MW-10001", ADA, 1), cancel_until=datetime(2126, 1, 1))
+ORDERS = (OPEN, order("MW-10002", ADA, 3), order("MW-20001", BEN, 2))
 
 
 def shop_system(records: SqliteRecords) -> Callable[[httpx.Request], httpx.Response]:
@@ -57,6 +60,13 @@ def shop_system(records: SqliteRecords) -> Callable[[httpx.Request], httpx.Respo
                 return httpx.Response(200, content=body)
             case ["api", "customers", customer, "orders", number]:
                 return found(records.order(customer, number))
+            case ["api", "customers", customer, "orders", _, "changes"]:
+                asked = json.loads(request.content)
+                change = TypeAdapter(Change).validate_python(asked["change"])
+                try:
+                    return found(records.change(customer, change, asked["key"]))
+                except ChangeRefusedError as error:
+                    return httpx.Response(409, json={"reason": error.reason})
             case ["api", "identify"]:
                 customer_id = records.identify(**json.loads(request.content))
                 return httpx.Response(
@@ -110,6 +120,34 @@ def test_strange_numbers_and_names_find_nothing(records: Records, strange: str) 
     assert records.identify(strange, "ada@shop.example") is None
 
 
+def test_a_change_is_made_once_for_a_key(records: Records) -> None:
+    changed = records.change("C-1", Cancel("mw-10001"), "key")
+    assert (changed.state, changed.cancel_until) == ("cancelled", None)
+    assert [i.state for i in changed.items] == ["cancelled"]
+    assert records.change("C-1", Cancel("mw-10001"), "key") == changed
+    assert records.order("C-1", "MW-10001") == changed
+
+
+@pytest.mark.parametrize(
+    ("customer", "change", "reason"),
+    [
+        ("C-2", Cancel("MW-10001"), "not_there"),
+        ("C-1", Cancel("MW-10002"), "never"),
+        ("C-1", Cancel("MW-99999"), "not_there"),
+        ("C-1", Cancel("../C-2"), "not_there"),
+        ("C-1", Return("MW-10001", ("1",)), "never"),
+    ],
+)
+def test_what_the_rules_do_not_allow_is_refused(
+    records: Records, customer: str, change: Change, reason: str
+) -> None:
+    before = records.order("C-1", "MW-10001")
+    with pytest.raises(ChangeRefusedError) as refused:
+        records.change(customer, change, "key")
+    assert refused.value.reason == reason
+    assert records.order("C-1", "MW-10001") == before
+
+
 def mixed_up(number: int, body: object) -> HttpRecords:
     transport = httpx.MockTransport(lambda _: httpx.Response(number, json=body))
     return HttpRecords("http://shop.example", "", 1.0, transport)
@@ -153,13 +191,14 @@ def test_a_damaged_file_is_an_error(tmp_path: Path) -> None:
 
 
 def test_the_demo_shops_orders_are_kept_as_they_are(tmp_path: Path) -> None:
-    shop = generate_shop()
-    some = shop.orders[:50]
+    shop, products = generate_shop(), {p.id: p for p in load_catalogue()}
     customers = [customer_record(c) for c in shop.customers]
-    records = SqliteRecords.create(tmp_path / "r.sqlite", customers, map(order_record, some))
-    for made in some:
+    made_orders = list(order_records(shop, products))
+    records = SqliteRecords.create(tmp_path / "r.sqlite", customers, made_orders)
+    some = shop.orders[:50]
+    for made, expected in zip(some, made_orders, strict=False):
         kept = records.order(made.customer_id, made.id)
-        assert kept == order_record(made)
+        assert kept == expected
         assert kept.total == Decimal(str(made.total)).quantize(Decimal("0.01"))
         assert [i.title for i in kept.items] == [line.title for line in made.lines]
     # Made anew it takes the place of the old one.

@@ -1,0 +1,1 @@
+"""The customer's own orders: whose they are, what is told of them, and what is changed."""

@@ -1,0 +1,287 @@
+"""Changes of orders in a conversation: what is asked, proposed, agreed to and done."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from assistant import phrases
+from assistant.conversations import Conversations
+from assistant.errors import ChangeRefusedError
+from assistant.orders.wishes import says, wish
+from assistant.records.changes import Cancel, Readdress, Return, objection, worth
+from assistant.records.sqlite import SqliteRecords
+from assistant.records.types import Item, Order
+from knowledge.encoder import Encoder
+from knowledge.language import Detector
+from tests.assistant.records.test_records import ADA, BEN, ORDERS
+from tests.assistant.test_orders import Talk
+
+SOON, PAST = (datetime.now() + timedelta(days=sign * 30) for sign in (1, -1))
+BOOTS = ORDERS[0].items[0]
+SOCKS = Item("2", "P-2", "Wool socks", (), 2, Decimal("9.50"), "delivered")
+SEALED = Item("3", "P-3", "Earplugs", (), 1, Decimal("4.00"), "delivered", returnable=False)
+OPEN = replace(ORDERS[0], state="placed", cancel_until=SOON, address_until=SOON)
+HERE = replace(
+    ORDERS[1], state="delivered", items=(BOOTS, SOCKS, SEALED), return_until=SOON
+)  # fmt: skip
+BENS = replace(ORDERS[2], cancel_until=SOON, return_until=SOON, address_until=SOON)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Conversations:
+    return Conversations.in_home(tmp_path)
+
+
+@pytest.fixture
+def records(tmp_path: Path) -> SqliteRecords:
+    return SqliteRecords.create(tmp_path / "records.sqlite", (ADA, BEN), (OPEN, HERE, BENS))
+
+
+@pytest.fixture
+def talk(
+    store: Conversations, records: SqliteRecords, encoder: Encoder, detector: Detector
+) -> Talk:
+    return Talk(store, records, encoder, detector, "order_change")
+
+
+def made(records: SqliteRecords) -> list[tuple[str, str]]:
+    """Customers and orders of what was changed."""
+    with closing(sqlite3.connect(records.path)) as connection:
+        return connection.execute("SELECT customer_id, number FROM changes").fetchall()
+
+
+def reasons(talk: Talk, conversation: str, *texts: str) -> list[str]:
+    return [talk.reason(conversation, text) for text in texts]
+
+
+def now_of(records: SqliteRecords, order: Order) -> Order:
+    found = records.order(order.customer_id, order.number)
+    assert found is not None
+    return found
+
+
+def test_an_order_is_cancelled_when_its_customer_agrees(
+    talk: Talk, records: SqliteRecords, store: Conversations
+) -> None:
+    mine = talk.start()
+    asked = reasons(talk, mine, "Please cancel my order", "MW-10001", "ada@shop.example")
+    assert asked == ["orders:unidentified", "orders:email", "orders:confirm"]
+    assert now_of(records, OPEN).state == "placed"
+    done = talk.say(mine, "Yes, please do")
+    assert done.reply is not None
+    assert done.reply["reason"] == "orders:done"
+    assert done.text.startswith("Done, order MW-10001 is cancelled.\nOrder MW-10001 of")
+    assert [c["evidence_id"] for c in done.reply["citations"]] == ["order:MW-10001"]
+    assert now_of(records, OPEN).state == "cancelled"
+    assert store.audit()[0]["what"] == "order_cancel"
+    # Agreeing once more changes nothing more.
+    talk.say(mine, "yes")
+    assert made(records) == [("C-1", "MW-10001")]
+
+
+def test_items_are_chosen_by_name_and_only_those_come_back(
+    talk: Talk, records: SqliteRecords
+) -> None:
+    mine = talk.start("C-1")
+    asked = talk.say(mine, "I want to send something back")
+    assert asked.reply is not None
+    assert asked.reply["choices"] == ["Boots", "Wool socks", "Everything"]
+    assert "Earplugs" not in asked.text
+    proposed = talk.say(mine, "the wool socks")
+    assert "2 × Wool socks" in proposed.text
+    assert "£19.00" in proposed.text
+    assert talk.reason(mine, "ok") == "orders:done"
+    after = now_of(records, HERE)
+    assert [i.state for i in after.items] == ["shipped", "return_requested", "delivered"]
+    # The boots can still come back, the socks cannot come back twice.
+    assert objection(Return(HERE.number, ("1",)), after, datetime.now()) == ""
+    assert objection(Return(HERE.number, ("2",)), after, datetime.now()) == "item"
+
+
+def test_everything_is_what_may_come_back(talk: Talk, records: SqliteRecords) -> None:
+    mine = talk.start("C-1")
+    said = reasons(talk, mine, "please return my order", "Everything", "yes")
+    assert said == ["orders:items", "orders:confirm", "orders:done"]
+    states = [i.state for i in now_of(records, HERE).items]
+    assert states == ["return_requested", "return_requested", "delivered"]
+
+
+def test_an_address_is_shown_again_before_it_holds(talk: Talk, records: SqliteRecords) -> None:
+    mine = talk.start("C-1")
+    said = reasons(
+        talk, mine, "I need to change the address of my order", "12 Mill Lane,\nYork YO1"
+    )
+    assert said == ["orders:address", "orders:confirm"]
+    assert talk.say(mine, "yes").text.startswith("Done, order MW-10001 goes to: 12 Mill Lane, York")
+    assert now_of(records, OPEN).address == "12 Mill Lane, York YO1"
+
+
+@pytest.mark.parametrize("answer", ["No, leave it", "never mind", "nope"])
+def test_who_does_not_agree_changes_nothing(
+    talk: Talk, records: SqliteRecords, answer: str
+) -> None:
+    mine = talk.start("C-1")
+    assert reasons(talk, mine, "cancel my order", answer) == ["orders:confirm", "orders:dropped"]
+    talk.say(mine, "yes")
+    assert made(records) == []
+
+
+def test_a_question_between_is_answered_and_the_proposal_made_again(
+    talk: Talk, records: SqliteRecords
+) -> None:
+    mine = talk.start("C-1")
+    said = reasons(talk, mine, "cancel my order", "where is MW-10002?", "yes")
+    assert said == ["orders:confirm", "orders:status", "orders:confirm"]
+    assert made(records) == []
+    assert talk.reason(mine, "yes") == "orders:done"
+
+
+def test_agreeing_with_conditions_is_not_agreeing(talk: Talk, records: SqliteRecords) -> None:
+    mine = talk.start("C-1")
+    reasons(talk, mine, "cancel my order", "yes but not the boots")
+    assert made(records) == []
+
+
+def test_another_thing_takes_the_place_of_the_first(talk: Talk, records: SqliteRecords) -> None:
+    mine = talk.start("C-1")
+    said = reasons(talk, mine, "cancel my order", "no wait, I want to send the boots back", "yes")
+    assert said[0] == "orders:confirm"
+    assert made(records) in ([], [("C-1", "MW-10002")])
+    assert now_of(records, OPEN).state == "placed"
+
+
+def test_nobody_changes_another_customers_order(talk: Talk, records: SqliteRecords) -> None:
+    mine = talk.start("C-1")
+    assert reasons(talk, mine, "cancel order MW-20001", "yes")[0] == "orders:unknown"
+    with pytest.raises(ChangeRefusedError):
+        records.change("C-1", Cancel("MW-20001"), "k")
+    assert made(records) == []
+
+
+def test_what_is_asked_for_in_vain_goes_to_a_person(talk: Talk) -> None:
+    mine = talk.start("C-1")
+    said = reasons(talk, mine, "I want to send something back", "yes", "ok", "sure")
+    assert said[-1] == "orders:stuck"
+
+
+def test_above_the_limit_an_agent_decides(
+    talk: Talk, records: SqliteRecords, store: Conversations
+) -> None:
+    skill = talk.service.assistant.skills["orders"]
+    skill.tasks.most = Decimal(50)  # type: ignore[attr-defined]
+    mine = talk.start("C-1")
+    assert reasons(talk, mine, "cancel my order", "yes")[-1] == "orders:needs_agent"
+    held = store.get(mine)
+    assert held is not None
+    assert held.state == "waiting"
+    assert made(records) == []
+
+
+@pytest.mark.parametrize(
+    ("order", "change", "reason"),
+    [
+        (OPEN, Cancel("MW-10001"), ""),
+        (OPEN, Cancel("MW-10002"), "not_there"),
+        (None, Cancel("MW-10001"), "not_there"),
+        (replace(OPEN, cancel_until=PAST), Cancel("MW-10001"), "over"),
+        (replace(OPEN, cancel_until=None), Cancel("MW-10001"), "never"),
+        (replace(OPEN, seller="Rewind"), Cancel("MW-10001"), "seller"),
+        (HERE, Return("MW-10002", ("1", "2")), ""),
+        (HERE, Return("MW-10002", ()), "item"),
+        (HERE, Return("MW-10002", ("3",)), "item"),
+        (HERE, Return("MW-10002", ("9",)), "item"),
+        (HERE, Readdress("MW-10002", "x"), "never"),
+    ],
+)
+def test_the_rules_are_those_of_the_order(
+    order: Order | None, change: Cancel | Return | Readdress, reason: str
+) -> None:
+    assert objection(change, order, datetime.now()) == reason
+
+
+def test_the_rules_hold_at_the_moment_of_the_change(records: SqliteRecords) -> None:
+    """An order that was sent between proposal and agreement is not cancelled."""
+    records.change("C-1", Cancel("MW-10001"), "first")
+    with pytest.raises(ChangeRefusedError) as refused:
+        records.change("C-1", Cancel("MW-10001"), "second")
+    assert refused.value.reason == "never"
+    assert records.change("C-1", Cancel("MW-10001"), "first").state == "cancelled"
+
+
+def test_a_change_is_worth_what_comes_back() -> None:
+    assert worth(Cancel(OPEN.number), OPEN) == OPEN.total
+    assert worth(Return(HERE.number, ("1", "2")), HERE) == Decimal("98.95")
+    assert worth(Readdress(OPEN.number, "x"), OPEN) == 0
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "kind"),
+    [
+        ("en", "Can you cancel my order please?", "cancel"),
+        ("en", "I don't want the order any more", "cancel"),
+        ("en", "Can I cancel my order?", None),
+        ("en", "How do I send shoes back?", None),
+        ("en", "I'd like to return these boots", "return"),
+        ("en", "If I return it, who pays?", None),
+        ("en", "please change the delivery address", "address"),
+        ("en", "What is your address?", None),
+        ("zh", "我要取消订单", "cancel"),
+        ("zh", "可以取消订单吗？", None),
+        ("zh", "我想退货", "return"),
+        ("zh", "怎么退货？", None),
+        ("zh", "帮我改一下收货地址", "address"),
+        ("de", "Bitte stornieren Sie meine Bestellung", "cancel"),
+        ("de", "Kann ich stornieren?", None),
+        ("de", "Ich möchte die Schuhe zurückschicken", "return"),
+        ("es", "Quiero cancelar mi pedido", "cancel"),
+        ("es", "¿Puedo devolver algo?", None),
+        ("es", "Quiero devolver los zapatos", "return"),
+    ],
+)
+def test_a_wish_is_told_from_a_question(language: str, text: str, kind: str | None) -> None:
+    assert wish(text, language) == kind
+
+
+@pytest.mark.parametrize("language", phrases.languages())
+def test_the_choices_offered_are_understood(language: str) -> None:
+    yes, no, every = (phrases.say(f"task_{w}", language) for w in ("yes", "no", "everything"))
+    assert says("yes", yes, language)
+    assert not says("yes", no, language)
+    assert says("no", no, language)
+    assert says("everything", every, language)
+
+
+@settings(
+    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(data=st.data())
+def test_nothing_is_changed_but_by_a_yes_right_after_its_proposal(
+    data: st.DataObject, talk: Talk, records: SqliteRecords
+) -> None:
+    """Ada says whatever, in any order; each change answers a proposal, and is hers."""
+    mine, before = talk.start(data.draw(st.sampled_from([None, "C-1"]))), len(made(records))
+    pieces = [
+        "cancel my order", "yes", "no", "MW-10001", "MW-20001 ada@shop.example", "everything",
+        "I want to return my order", "12 Mill Lane York 1", "change the address of my order",
+        "where is my order", "ada@shop.example", "the boots",
+    ]  # fmt: skip
+    asked = ""
+    for text in data.draw(st.lists(st.sampled_from(pieces), max_size=7)):
+        said = talk.service.send(mine, text)
+        if said is None:  # a person has taken over
+            break
+        reason = (said.reply or {})["reason"]
+        count = len(made(records))
+        if count > before:
+            assert (asked, text, reason) == ("orders:confirm", "yes", "orders:done")
+        before, asked = count, reason
+    assert {customer for customer, _ in made(records)} <= {"C-1"}
