@@ -20,9 +20,11 @@ $(VENV)/.installed: pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check "torch>=2.6,<2.14" -e ".[dev,browser]"
 	touch $@
 
-demo: setup                ## publish the demo shop's documents and its orders, once
+demo: setup                ## give the home the demo shop's documents, adapter and orders, once
 	@test -f $(HOME_FOLDER)/knowledge/current || \
 		$(BIN)/python -m knowledge refresh assistant/demo/shop/documents --home $(HOME_FOLDER)
+	@test -f $(HOME_FOLDER)/adapters/pointer.json || \
+		$(BIN)/python -m finetune promote assistant/demo/weights/maplewick --home $(HOME_FOLDER)
 	@test -f $(HOME_FOLDER)/records.sqlite || $(BIN)/python -m assistant.demo --home $(HOME_FOLDER)
 
 test: setup                ## the quick suite, a process a core

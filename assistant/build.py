@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import copy
+from functools import cache
 from pathlib import Path
 
 from assistant.canary import CanaryWatch
@@ -29,7 +30,7 @@ from assistant.served import Model, ServedModel
 from assistant.service import ChatService
 from assistant.settings import Settings
 from assistant.skills import KnowledgeSkill, PersonSkill, SmallTalkSkill
-from finetune.registry import Registry, resolve_base
+from finetune.registry import Registry, base_digest, resolve_base, validate_adapter
 from knowledge.build import WEIGHTS, open_knowledge
 from knowledge.intent_classifier import MANIFEST, IntentClassifier
 from knowledge.retrieve import KnowledgeBase
@@ -164,7 +165,14 @@ def _generator(settings: Settings, check: GroundingCheck) -> Generator:
         loaded.append(str(adapter))
         return model
 
-    return ServedModel(Registry(settings.home), load)
+    @cache
+    def digest() -> str:
+        return base_digest(resolve_base(settings.model.base))
+
+    def fits(adapter: Path) -> bool:
+        return validate_adapter(adapter).base_sha256 == digest()
+
+    return ServedModel(Registry(settings.home), load, fits)
 
 
 def watch_canary(service: ChatService) -> CanaryWatch | None:

@@ -43,13 +43,20 @@ class ServedModel:
     """Writes with the promoted adapter, and with the canary in the conversations that fall to it.
 
     `load` makes the model of an adapter's folder, or of the bare base, and may raise
-    GenerationError: at first that is raised, later `problem` says it and what answers goes on.
+    GenerationError: at first that is raised, later `problem` says it and what answers goes on. An
+    adapter that does not fit the base, by `fits`, is not served; `problem` says that, too.
     """
 
     name: GeneratorName = "lm"
 
-    def __init__(self, registry: Registry, load: Callable[[Path | None], Model]) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        load: Callable[[Path | None], Model],
+        fits: Callable[[Path], bool] = lambda _: True,
+    ) -> None:
         self.registry = registry
+        self._fits = fits
         self.current = ""  # name of the adapter that answers; "": the bare base
         self.canary: Canary | None = None
         self.problem = ""
@@ -90,6 +97,10 @@ class ServedModel:
     def _follow(self) -> None:
         """Raises GenerationError, FinetuneError."""
         folder, canary = self.registry.current(), self.registry.canary()
+        problem = ""
+        if folder and not self._fits(folder):
+            problem, folder = f"{folder.name} was trained on another base", None
+            log.warning("%s; the base alone is served", problem)
         current = folder.name if folder else ""
         wanted = {current: folder}
         if canary:
@@ -97,7 +108,7 @@ class ServedModel:
         missing = {name: _Loaded(self._load(wanted[name])) for name in wanted.keys() - self._loaded}
         with self._lock:
             self._loaded |= missing
-            self.current, self.canary, self.problem = current, canary, ""
+            self.current, self.canary, self.problem = current, canary, problem
             for name in self._loaded.keys() - wanted:
                 self._retire(name)
         if missing:

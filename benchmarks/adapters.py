@@ -71,15 +71,15 @@ def star_records() -> Iterator[dict[str, Any]]:
 
 def others(folder: Path) -> Path:
     """Dialogues of neither set, all of them to measure on, prepared once."""
-    if not (folder / "data" / "manifest.json").is_file():
+    if not (folder / "manifest.json").is_file():
         rng, records = random.Random(SEED), []
         for name in ("english", "chinese"):
             rows = read_records(data_folder() / "corpora" / f"{name}_dialogues.jsonl.zst")
             usable = [r["turns"] for r in rows if r["source"] not in {STAR, CROSSWOZ}]
             records += [{"turns": t, "split": "test"} for t in rng.sample(usable, OTHERS)]
-        write(folder / "others.jsonl", records)
-        prepare([folder / "others.jsonl"], folder / "data", Detector())
-    return folder / "data"
+        write(folder.with_suffix(".jsonl"), records)
+        prepare([folder.with_suffix(".jsonl")], folder, Detector())
+    return folder
 
 
 def write(path: Path, records: Iterable[dict[str, Any]]) -> None:
@@ -102,7 +102,10 @@ def main() -> None:
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     recipe = load_recipe(arguments.recipe, AdapterRecipe)
-    unseen = [others(arguments.folder / "others"), *([arguments.kept] if arguments.kept else [])]
+    unseen = [
+        others(arguments.folder / "other-dialogues"),
+        *([arguments.kept] if arguments.kept else []),
+    ]
     for name in arguments.sets or SETS:
         folder: Path = arguments.folder / name
         if not (folder / "data" / "manifest.json").is_file():

@@ -93,9 +93,11 @@ def train_adapter(
     collator = partial(collate, pad_id=tokenizer.pad_token_id)
     outcome = run(model, encoded, collator, recipe, total_steps, out, resume)
     if processes().is_main_process:
-        unfinished = _save(model, out)
+        # A folder by its name: where it lay is nobody's business. The hash says which base it is.
+        name = folder.name if Path(base).is_dir() else str(base)
+        unfinished = _save(model, out, name)
         AdapterManifest(
-            base=str(base),
+            base=name,
             base_sha256=base_sha256,
             method=recipe.method,
             data_sha256=data_sha256,
@@ -158,7 +160,7 @@ def _peft_config(recipe: AdapterRecipe, total_steps: int) -> PeftConfig:
     )
 
 
-def _save(model: Any, out: Path) -> Path:
+def _save(model: Any, out: Path, base: str) -> Path:
     """Weights and configuration in a folder beside out; keys that could name code are left out."""
     partial_folder = out.with_name(out.name + ".partial")
     shutil.rmtree(partial_folder, ignore_errors=True)
@@ -166,6 +168,7 @@ def _save(model: Any, out: Path) -> Path:
     model.save_pretrained(partial_folder, save_embedding_layers=False)
     (partial_folder / "README.md").unlink(missing_ok=True)
     config = json.loads((partial_folder / CONFIG).read_text())
+    config["base_model_name_or_path"] = base
     kept = {key: config[key] for key in sorted(config) if key in CONFIG_KEYS}
     (partial_folder / CONFIG).write_text(json.dumps(kept, indent=1))
     return partial_folder

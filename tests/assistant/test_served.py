@@ -143,6 +143,16 @@ def test_what_cannot_be_loaded_leaves_what_answers_alone(registry: Registry) -> 
     assert (said(model), model.problem) == ("june", "")
 
 
+def test_an_adapter_of_another_base_is_not_served(registry: Registry) -> None:
+    point(registry, "june")
+    model = ServedModel(registry, Loader(), lambda folder: folder.name != "june")
+    assert (said(model), model.current) == ("base", "")
+    assert model.problem == "june was trained on another base"
+    point(registry, "june", "july")
+    model.heed()
+    assert (said(model), model.problem) == ("july", "")
+
+
 def test_a_damaged_pointer_leaves_what_answers_alone(registry: Registry) -> None:
     point(registry, "june")
     model = ServedModel(registry, Loader())
