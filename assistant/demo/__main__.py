@@ -17,7 +17,7 @@ import typer
 from assistant.demo.catalogue import load_catalogue
 from assistant.demo.dialogues import generate_dialogues
 from assistant.demo.orders import generate_shop
-from assistant.demo.records import customer_record, order_records
+from assistant.demo.records import customer_record, order_records, variant_records
 from assistant.records.sqlite import FILE, SqliteRecords
 
 
@@ -42,7 +42,10 @@ def main(
     products, shop = load_catalogue(), generate_shop(seed)
     if home:
         orders = order_records(shop, {product.id: product for product in products})
-        SqliteRecords.create(home / FILE, map(customer_record, shop.customers), orders)
+        SqliteRecords.create(
+            home / FILE, map(customer_record, shop.customers), orders,
+            variant_records(products, "GBP"),
+        )  # fmt: skip
     if out:
         out.mkdir(parents=True, exist_ok=True)
         records = {

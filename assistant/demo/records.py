@@ -6,15 +6,16 @@ the pages on returns, as return_rules.py has them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 
 from assistant.demo.catalogue import Product
 from assistant.demo.order_records import Customer, Order, OrderLine, ShopRecords
-from assistant.demo.return_rules import Buyer, is_returnable, last_return_day
+from assistant.demo.return_rules import EXCHANGE_COUNTRIES, Buyer, is_returnable, last_return_day
 from assistant.records import types
 
+ONE_SIZE = "one size"
 _NOT_SENT = frozenset({"placed", "packed", "preorder", "backordered"})
 _READDRESS_MINUTES = {"express": 15}
 _USUAL_MINUTES = 60
@@ -49,7 +50,7 @@ def order_record(order: Order, customer: Customer, products: Mapping[str, Produc
         changed=datetime.fromisoformat(order.history[-1].at) if order.history else placed,
         currency=order.currency,
         items=tuple(
-            _item(order, line, n, is_returnable(product, customer.country))
+            _item(order, line, n, product, is_returnable(product, customer.country))
             for n, (line, product) in enumerate(zip(order.lines, bought, strict=True), start=1)
         ),
         total=_money(order.total),
@@ -58,10 +59,31 @@ def order_record(order: Order, customer: Customer, products: Mapping[str, Produc
         latest=latest,
         refunded=_money(order.refund.total) if order.refund else None,
         seller=order.marketplace_seller or "",
-        cancel_until=None if sent else _cancel_until(customer, placed, latest),
-        address_until=None if sent else placed + timedelta(minutes=minutes),
-        return_until=_return_until(order, customer, bought),
+        allowed=types.Allowed(
+            cancel_until=None if sent else _cancel_until(customer, placed, latest),
+            address_until=None if sent else placed + timedelta(minutes=minutes),
+            return_until=(last := _return_until(order, customer, bought)),
+            swap_until=last if customer.country in EXCHANGE_COUNTRIES - {"CN"} else None,
+        ),
     )
+
+
+def variant_records(products: Iterable[Product], currency: str) -> Iterator[types.Variant]:
+    """What the products can be had as, at their prices in a currency; a swap is at the price that
+    was paid."""
+    for product in products:
+        for size, pieces in product.stock.items():
+            chosen = (("variant", product.variant), ("size", None if size == ONE_SIZE else size))
+            yield types.Variant(
+                f"{product.id}/{size}", _line_of(product), product.title,
+                tuple((name, value) for name, value in chosen if value),
+                _money(product.prices.get(currency, 0.0)), pieces > 0,
+            )  # fmt: skip
+
+
+def _line_of(product: Product) -> str:
+    """The product line, within which a size or colour is swapped: BE-0124 of BE-0124-3W-SAND."""
+    return "-".join(product.id.split("-")[:2])
 
 
 def _cancel_until(customer: Customer, placed: datetime, latest: date) -> datetime:
@@ -80,12 +102,15 @@ def _return_until(order: Order, customer: Customer, bought: list[Product]) -> da
     return datetime.combine(last, time.max)
 
 
-def _item(order: Order, line: OrderLine, number: int, returnable: bool) -> types.Item:
+def _item(
+    order: Order, line: OrderLine, number: int, product: Product, returnable: bool
+) -> types.Item:
     chosen = (("variant", line.variant), ("size", line.size))
     options = tuple((name, value) for name, value in chosen if value)
+    swappable = returnable and not product.final_sale and product.group != "furniture"
     return types.Item(
-        f"{order.id}-{number}", line.product_id, line.title, options, line.quantity,
-        _money(line.unit_price), line.state, returnable,
+        f"{order.id}-{number}", _line_of(product), line.title, options, line.quantity,
+        _money(line.unit_price), line.state, returnable, swappable,
     )  # fmt: skip
 
 

@@ -18,14 +18,18 @@ _KEPT_SECONDS = 24 * 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What is known so far. `id` makes what is done of it unique, `asked` is what was asked for
-    last, `misses` how often that was answered with something else."""
+    """What is known so far. `id` makes what is done of it unique; `items` are what is sent back or
+    swapped, `swaps` what each of them is swapped for, in the same order; `asked` is the slot that
+    was asked for last, or "yes", and `misses` how often that was answered with something else."""
 
     kind: Kind
     id: str
     order: str = ""
     items: tuple[str, ...] = ()
+    swaps: tuple[str, ...] = ()
     address: str = ""
+    reason: str = ""
+    payment: str = ""
     asked: str = ""
     misses: int = 0
 
@@ -48,7 +52,8 @@ class TaskStore:
         if not body:
             return None
         held: dict[str, Any] = json.loads(body)
-        return Task(**held | {"items": tuple(held["items"])})
+        values: Any = {k: tuple(v) if isinstance(v, list) else v for k, v in held.items()}
+        return Task(**values)
 
     def put(self, conversation_id: str, task: Task | None) -> None:
         """Keep it in place of the one before; None: there is none any more."""

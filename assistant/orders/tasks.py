@@ -15,19 +15,20 @@ from decimal import Decimal
 
 from assistant import phrases
 from assistant.errors import ChangeRefusedError
+from assistant.orders.slots import SLOTS, change_of, extra, values_of
 from assistant.orders.task_store import Task, TaskStore
-from assistant.orders.telling import item_line, money, record
-from assistant.orders.wishes import names, says, wish
-from assistant.records.changes import Cancel, Change, Readdress, Return, objection, worth
-from assistant.records.seam import Records
-from assistant.records.types import Item, Order
+from assistant.orders.telling import money, record
+from assistant.orders.wishes import says, wish
+from assistant.records.changes import Case, Change, objection, timely, worth
+from assistant.records.seam import Records, case_of
+from assistant.records.types import Order
 from assistant.skills import Fetched
 from assistant.types import Answer, Clarify, Handoff, Outcome, Question, Refuse
 
 DONE = "orders:done"
 _CHOICES = 3
-_LEAST_ADDRESS, _MOST_ADDRESS = 8, 300  # characters
 _MOST_MISSES = 2  # times that something is asked for in vain
+_SAID = ("yes", "no", "leave", "everything")
 
 
 class Tasks:
@@ -39,20 +40,18 @@ class Tasks:
         self.most = most
 
     def takes(self, question: Question) -> bool:
-        """Whether a message wants something done, or goes on with what is open."""
-        if wish(question.text, question.language):
+        """Whether a message wants something done, or goes on with what is open. Raises
+        RecordsError."""
+        text, language = question.text, question.language
+        if wish(text, language):
             return True
         task = self.store.get(question.conversation_id)
-        if task is None:
+        if task is None or says("asks", text, language):
             return False
-        text, language = question.text, question.language
-        if any(says(word, text, language) for word in ("yes", "no", "leave", "everything")):
+        if any(says(word, text, language) for word in _SAID):  # type: ignore[arg-type]
             return True
-        if task.asked == "address":
-            return _is_address(text)
-        return task.asked == "items" and bool(
-            self._named(task, question, question.customer_id or "")
-        )
+        case = self._case(task, question.customer_id or "")
+        return case is not None and self._read(task, case, question) != task
 
     def open(self, question: Question) -> Task | None:
         """The task that a message begins or goes on with."""
@@ -69,49 +68,43 @@ class Tasks:
         text, language = question.text, question.language
         if says("leave", text, language) or (task.asked == "yes" and says("no", text, language)):
             return self._drop(question, "task_dropped")
-        task = self._filled(task, question, customer, number)
-        order = self.records.order(customer, task.order) if task.order else None
-        if order is None:
-            return self._ask_order(task, question, customer, bool(number))
-        now = datetime.now()
-        usable = [item for item in order.items if item.returnable]
-        change = _change(task, order)
-        if reason := objection(change or _any(task, order), order, now):
-            return self._refused(question, order, reason)
-        if change is None:
-            return self._ask_rest(task, question, usable)
-        if task.asked == "yes" and says("yes", text, language) and _was_proposed(question, order):
-            return self._do(task, change, order, question, customer)
-        return self._propose(task, change, order, question)
-
-    def _filled(self, task: Task, question: Question, customer: str, number: str) -> Task:
-        """The task with what the message says about it."""
         if number and number.casefold() != task.order.casefold():
-            task = replace(task, order=number, items=(), asked="")
-        if not task.order and (only := self._only(task, customer)):
-            task = replace(task, order=only)
-        if task.kind == "return" and (named := self._named(task, question, customer)):
-            task = replace(task, items=named)
-        if task.asked == "address" and _is_address(question.text):
-            task = replace(task, address=" ".join(question.text.split()))
+            task = Task(task.kind, task.id, order=number)
+        if not task.order and len(able := self._able(task, customer)) == 1:
+            task = replace(task, order=able[0].number)
+        case = self._case(task, customer)
+        if case is None:
+            return self._ask_order(task, question, customer, bool(number))
+        if reason := timely(task.kind, case.order, datetime.now()):
+            return self._refused(question, case.order, reason)
+        task = self._read(task, case, question)
+        for slot in SLOTS[task.kind]:
+            if slot.is_open(task, case):
+                return self._ask(task, case, slot.name, question)
+        change = change_of(task)
+        if reason := objection(change, case, datetime.now()):
+            return self._refused(question, case.order, reason)
+        agreed = task.asked == "yes" and says("yes", text, language)
+        if agreed and _was_proposed(question, case.order):
+            return self._do(task, change, case, question)
+        return self._propose(task, change, case, question)
+
+    def _case(self, task: Task, customer: str) -> Case | None:
+        if not (task.order and customer):
+            return None
+        return case_of(self.records, customer, task.order)
+
+    @staticmethod
+    def _read(task: Task, case: Case, question: Question) -> Task:
+        """The task with what the message says of each slot."""
+        for slot in SLOTS[task.kind]:
+            task = slot.read(task, case, question.text, question.language)
         return task
 
-    def _named(self, task: Task, question: Question, customer: str) -> tuple[str, ...]:
-        """Items of the order that a message names, or the only one there is."""
-        order = self.records.order(customer, task.order) if customer and task.order else None
-        usable = [item for item in order.items if item.returnable] if order else []
-        if len(usable) == 1 or says("everything", question.text, question.language):
-            return _ids(usable)
-        return _ids([item for item in usable if names(question.text, item.title)])
-
-    def _only(self, task: Task, customer: str) -> str:
-        """The one order of the customer's that can be changed so."""
-        found = self._changeable(task, customer)
-        return found[0].number if len(found) == 1 else ""
-
-    def _changeable(self, task: Task, customer: str) -> list[Order]:
+    def _able(self, task: Task, customer: str) -> list[Order]:
+        """The customer's orders that can be changed so."""
         now = datetime.now()
-        return [o for o in self.records.orders(customer) if not objection(_any(task, o), o, now)]
+        return [o for o in self.records.orders(customer) if not timely(task.kind, o, now)]
 
     def _ask_order(self, task: Task, question: Question, customer: str, was_named: bool) -> Fetched:
         language = question.language
@@ -119,64 +112,69 @@ class Tasks:
             self.store.put(question.conversation_id, replace(task, order=""))
             text = phrases.say("orders_unknown", language, number=task.order)
             return _ended(Clarify(text, "orders:unknown"))
-        found = self._changeable(task, customer)
+        found = self._able(task, customer)
         if not found:
-            return self._drop(question, f"task_none_{task.kind}", handoff=True)
+            return self._drop(question, "task_none", handoff=True)
         self.store.put(question.conversation_id, replace(task, asked="order"))
         numbers = tuple(o.number for o in found[:_CHOICES])
         return _ended(Clarify(phrases.say("task_which_order", language), "orders:several", numbers))
 
-    def _ask_rest(self, task: Task, question: Question, usable: Sequence[Item]) -> Fetched:
-        """Ask for the items or the address; a person takes over when that goes on in vain."""
-        language = question.language
-        asked = "items" if task.kind == "return" else "address"
-        misses = task.misses + 1 if task.asked == asked else 0
+    def _ask(self, task: Task, case: Case, name: str, question: Question) -> Fetched:
+        """Ask for a slot; a person takes over when that goes on in vain."""
+        before = self.store.get(question.conversation_id)
+        again = task.asked == name and before is not None and _known(before) == _known(task)
+        misses = task.misses + 1 if again else 0
         if misses > _MOST_MISSES:
             return self._drop(question, "task_stuck", handoff=True)
-        self.store.put(question.conversation_id, replace(task, asked=asked, misses=misses))
-        if asked == "address":
-            text = phrases.say("task_which_address", language, number=task.order)
-            return _ended(Clarify(text, "orders:address"))
-        lines = "\n".join(f"- {item_line(item)}" for item in usable)
-        text = phrases.say("task_which_items", language, number=task.order)
-        every = phrases.say("task_everything", language)
-        titles = [item.title for item in usable[: _CHOICES - 1]]
-        return _ended(Clarify(f"{text}\n{lines}", "orders:items", (*titles, every)))
+        self.store.put(question.conversation_id, replace(task, asked=name, misses=misses))
+        slot = next(slot for slot in SLOTS[task.kind] if slot.name == name)
+        ask = slot.ask(task, case, question.language)
+        return _ended(Clarify(ask.text, f"orders:{name}", ask.choices))
 
-    def _propose(self, task: Task, change: Change, order: Order, question: Question) -> Fetched:
+    def _propose(self, task: Task, change: Change, case: Case, question: Question) -> Fetched:
         language = question.language
         self.store.put(question.conversation_id, replace(task, asked="yes", misses=0))
-        text = f"{_summary(change, order, language)}\n{phrases.say('task_sure', language)}"
+        lines = [self._summary(change, case, language)]
+        if (more := extra(change, case)) > 0:
+            amount = money(more, case.order, language)
+            lines.append(phrases.say("task_costs", language, amount=amount))
+        lines.append(phrases.say("task_sure", language))
         choices = (phrases.say("task_yes", language), phrases.say("task_no", language))
-        return _ended(Clarify(text, "orders:confirm", choices))
+        return _ended(Clarify("\n".join(lines), "orders:confirm", choices))
 
-    def _do(
-        self, task: Task, change: Change, order: Order, question: Question, customer: str
-    ) -> Fetched:
+    @staticmethod
+    def _summary(change: Change, case: Case, language: str) -> str:
+        """What will be done, of which order, and what it is worth."""
+        total = money(worth(change, case), case.order, language)
+        values = values_of(change, case) | {"total": total}
+        return phrases.say(f"task_propose_{change.kind}", language, **values)
+
+    def _do(self, task: Task, change: Change, case: Case, question: Question) -> Fetched:
         """What was agreed to; above the limit an agent does it."""
-        language, conversation = question.language, question.conversation_id
-        if worth(change, order) > self.most:
+        language, conversation, order = question.language, question.conversation_id, case.order
+        log = self.store.store.log
+        if worth(change, case) > self.most:
             self.store.put(conversation, None)
-            self.store.store.log("customer", "change_waits", f"{conversation} {order.number}")
+            log("customer", "change_waits", f"{conversation} {order.number}")
             text = phrases.say("task_needs_agent", language)
             return _ended(Handoff(text, "orders:needs_agent"))
         try:
-            changed = self.records.change(customer, change, f"{conversation}:{task.id}")
+            changed = self.records.change(case.customer.id, change, f"{conversation}:{task.id}")
         except ChangeRefusedError as error:
             return self._refused(question, order, error.reason)
         self.store.put(conversation, None)
-        self.store.store.log("customer", f"order_{change.kind}", f"{conversation} {order.number}")
-        done = phrases.say(f"task_done_{change.kind}", language, **_values(change, changed))
+        log("customer", f"order_{change.kind}", f"{conversation} {order.number}")
+        done = phrases.say(f"task_done_{change.kind}", language, **values_of(change, case))
         return record(changed, language, done, DONE)
 
     def _refused(self, question: Question, order: Order, reason: str) -> Fetched:
-        """Say why not; what another shop sold, or only a person can judge, goes to a person."""
+        """Say why not; what another shop sold goes to a person."""
         self.store.put(question.conversation_id, None)
-        known = reason if reason in {"over", "never", "item", "seller"} else "never"
-        text = phrases.say(f"task_refused_{known}", question.language, number=order.number)
-        if known == "seller":
+        key = f"task_refused_{reason if reason in _REFUSALS else 'never'}"
+        text = phrases.say(key, question.language, number=order.number)
+        if reason == "seller":
             return _ended(Handoff(text, "orders:refused:seller"))
-        return _ended(Refuse(text, f"orders:refused:{known}"))
+        return _ended(Refuse(text, f"orders:refused:{reason}"))
 
     def _drop(self, question: Question, phrase: str, handoff: bool = False) -> Fetched:
         self.store.put(question.conversation_id, None)
@@ -184,37 +182,12 @@ class Tasks:
         return _ended(Handoff(text, reason) if handoff else Answer(text, (), (), reason=reason))
 
 
-def _change(task: Task, order: Order) -> Change | None:
-    """The change, when all that it takes is known."""
-    if task.kind == "cancel":
-        return Cancel(order.number)
-    if task.kind == "return":
-        return Return(order.number, task.items) if task.items else None
-    return Readdress(order.number, task.address) if task.address else None
+_REFUSALS = frozenset({"over", "never", "item", "variant", "payment", "seller"})
 
 
-def _any(task: Task, order: Order) -> Change:
-    """A change of that kind, whatever the rest will be."""
-    if task.kind == "cancel":
-        return Cancel(order.number)
-    if task.kind == "return":
-        return Return(order.number, _ids([i for i in order.items if i.returnable]))
-    return Readdress(order.number, "")
-
-
-def _summary(change: Change, order: Order, language: str) -> str:
-    """What will be done, of which order, and what it is worth."""
-    return phrases.say(f"task_propose_{change.kind}", language, **_values(change, order, language))
-
-
-def _values(change: Change, order: Order, language: str = "en") -> dict[str, str]:
-    values = {"number": order.number, "total": money(worth(change, order), order, language)}
-    if isinstance(change, Return):
-        chosen = [item_line(i) for i in order.items if i.id in change.items]
-        values["items"] = ", ".join(chosen)
-    if isinstance(change, Readdress):
-        values["address"] = change.address
-    return values
+def _known(task: Task) -> Sequence[object]:
+    """What a task knows, without how it was asked for."""
+    return (task.order, task.items, task.swaps, task.address, task.reason, task.payment)
 
 
 def _was_proposed(question: Question, order: Order) -> bool:
@@ -224,20 +197,6 @@ def _was_proposed(question: Question, order: Order) -> bool:
     return bool(
         last and last.role == "assistant" and sure in last.text and order.number in last.text
     )
-
-
-def _is_address(text: str) -> bool:
-    """Whether a message may be an address: people write a number, and more than a word."""
-    said = " ".join(text.split())
-    return (
-        _LEAST_ADDRESS <= len(said) <= _MOST_ADDRESS
-        and any(c.isdigit() for c in said)
-        and not said.endswith(("?", "？"))
-    )
-
-
-def _ids(items: Sequence[Item]) -> tuple[str, ...]:
-    return tuple(item.id for item in items)
 
 
 def _ended(outcome: Outcome) -> Fetched:

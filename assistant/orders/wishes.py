@@ -15,7 +15,7 @@ import yaml
 
 from knowledge.segment import content_words, is_cjk
 
-Kind = Literal["cancel", "return", "address"]
+Kind = Literal["cancel", "return", "swap", "address", "payment"]
 Word = Literal["asks", "yes", "no", "leave", "everything"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 _FILE = Path(__file__).with_suffix(".yaml")

@@ -6,12 +6,12 @@ strings), 404 where there is nothing, `Authorization: Bearer TOKEN` checked:
     GET  URL/customers/{id}
     GET  URL/customers/{id}/orders?limit=20        newest first: {"orders": [...]}
     GET  URL/customers/{id}/orders/{number}        only this customer's
+    GET  URL/products/{id}/variants                {"variants": [...]}
     POST URL/identify {"number", "email"}          {"customer_id"}
     POST URL/customers/{id}/orders/{number}/changes {"key", "change"}   the order as it is then
 
-A change has the order's number as "order" and is {"kind": "cancel"}, {"kind": "return", "items":
-[ids]} or {"kind": "address", "address": text}; the same key is obeyed once. 409 {"reason"} says why
-it may not be, of the reasons in records/changes.py; the system checks its own rules, whatever was
+A change has the fields of those in records/changes.py; the same key is obeyed once. 409 {"reason"}
+says why it may not be, of the objections there; the system checks its own rules, whatever was
 checked here.
 """
 
@@ -27,13 +27,14 @@ from pydantic import TypeAdapter, ValidationError
 
 from assistant.errors import ChangeRefusedError, RecordsError
 from assistant.records.changes import Change
-from assistant.records.types import Customer, Order
+from assistant.records.types import Customer, Order, Variant
 
-_CUSTOMER, _ORDER = TypeAdapter(Customer), TypeAdapter(Order)
+_CUSTOMER, _ORDER, _VARIANT = TypeAdapter(Customer), TypeAdapter(Order), TypeAdapter(Variant)
 _CHANGE: TypeAdapter[Change] = TypeAdapter(Change)
 _NOTHING, _REFUSED = 404, 409
 _NAME = re.compile(r"[#\w][\w.@:+-]*")
-T = TypeVar("T", Customer, Order)
+T = TypeVar("T")
+Owned = TypeVar("Owned", Customer, Order)
 
 
 class HttpRecords:
@@ -65,6 +66,15 @@ class HttpRecords:
         """See Records."""
         found = self._get("customers", customer_id, "orders", number.strip())
         return self._own(_read(_ORDER, found), customer_id) if found is not None else None
+
+    def variants(self, product_id: str) -> Sequence[Variant]:
+        """See Records."""
+        found = self._get("products", product_id, "variants")
+        if found is None:
+            return []
+        if not isinstance(found, dict) or not isinstance(found.get("variants"), list):
+            raise RecordsError("the shop's system answered without a list of variants")
+        return [_read(_VARIANT, variant) for variant in found["variants"]]
 
     def change(self, customer_id: str, change: Change, key: str) -> Order:
         """See Records."""
@@ -107,7 +117,7 @@ class HttpRecords:
             raise RecordsError(f"the shop's system could not be asked: {error}") from error
 
     @staticmethod
-    def _own(record: T, customer_id: str) -> T:
+    def _own(record: Owned, customer_id: str) -> Owned:
         """The record, when it is this customer's: a system that mixes them up is not believed."""
         owner = record.customer_id if isinstance(record, Order) else record.id
         if owner != customer_id:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from assistant.records.changes import Change
-from assistant.records.types import Customer, Order
+from assistant.records.changes import Case, Change
+from assistant.records.types import Customer, Order, Variant
 
 
 class Records(Protocol):
@@ -27,6 +27,10 @@ class Records(Protocol):
         """The customer's order of that number, or None: also where it is somebody else's."""
         ...
 
+    def variants(self, product_id: str) -> Sequence[Variant]:
+        """What a product can be had as; nobody's secret."""
+        ...
+
     def change(self, customer_id: str, change: Change, key: str) -> Order:
         """Change the customer's order and return it as it is then; the same `key` changes it once,
         and returns the same order again.
@@ -38,3 +42,12 @@ class Records(Protocol):
     def identify(self, number: str, email: str) -> str | None:
         """Id of the customer who placed that order and has that e-mail address, or None."""
         ...
+
+
+def case_of(records: Records, customer_id: str, number: str) -> Case | None:
+    """All that the rules look at, for an order of the customer's. Raises RecordsError."""
+    order, customer = records.order(customer_id, number), records.customer(customer_id)
+    if order is None or customer is None:
+        return None
+    products = dict.fromkeys(item.product_id for item in order.items)
+    return Case(order, customer, {v.id: v for p in products for v in records.variants(p)})

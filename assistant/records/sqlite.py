@@ -5,18 +5,18 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
 from assistant.errors import ChangeRefusedError, RecordsError
-from assistant.records.changes import Change, Readdress, Return, objection
-from assistant.records.types import Customer, Order
+from assistant.records.changes import Case, Change, objection
+from assistant.records.changing import changed_by
+from assistant.records.types import Customer, Order, Variant
 
 FILE = "records.sqlite"  # in the home
-_CUSTOMER, _ORDER = TypeAdapter(Customer), TypeAdapter(Order)
+_CUSTOMER, _ORDER, _VARIANT = TypeAdapter(Customer), TypeAdapter(Order), TypeAdapter(Variant)
 _CHANGE: TypeAdapter[Change] = TypeAdapter(Change)
 _TABLES = """
 CREATE TABLE customers (id TEXT PRIMARY KEY, email TEXT NOT NULL, body TEXT NOT NULL);
@@ -24,12 +24,13 @@ CREATE TABLE orders (
     number TEXT PRIMARY KEY, customer_id TEXT NOT NULL, placed TEXT NOT NULL, body TEXT NOT NULL
 );
 CREATE INDEX by_customer ON orders (customer_id, placed);
+CREATE TABLE variants (id TEXT PRIMARY KEY, product_id TEXT NOT NULL, body TEXT NOT NULL);
+CREATE INDEX by_product ON variants (product_id);
 CREATE TABLE changes (
     key TEXT PRIMARY KEY, customer_id TEXT NOT NULL, number TEXT NOT NULL, change TEXT NOT NULL,
     made TEXT NOT NULL, body TEXT NOT NULL
 );
 """
-_STATES = {"cancel": "cancelled", "return": "return_requested"}
 _WAIT_SECONDS = 5.0
 
 
@@ -42,7 +43,11 @@ class SqliteRecords:
 
     @classmethod
     def create(
-        cls, path: Path, customers: Iterable[Customer], orders: Iterable[Order]
+        cls,
+        path: Path,
+        customers: Iterable[Customer],
+        orders: Iterable[Order],
+        variants: Iterable[Variant] = (),
     ) -> SqliteRecords:
         """A file of these records, in place of one that was there."""
         partial = path.with_name(f".{path.name}.partial")
@@ -52,7 +57,7 @@ class SqliteRecords:
             connection.executescript(_TABLES)
             connection.executemany(
                 "INSERT INTO customers VALUES (?, ?, ?)",
-                ((c.id, c.email.casefold(), _CUSTOMER.dump_json(c).decode()) for c in customers),
+                ((c.id, c.email.casefold(), _CUSTOMER.dump_json(c)) for c in customers),
             )
             connection.executemany(
                 "INSERT INTO orders VALUES (?, ?, ?, ?)",
@@ -61,16 +66,17 @@ class SqliteRecords:
                     for o in orders
                 ),
             )
+            connection.executemany(
+                "INSERT INTO variants VALUES (?, ?, ?)",
+                ((v.id, v.product_id, _VARIANT.dump_json(v)) for v in variants),
+            )
         partial.replace(path)
         return cls(path)
 
     def customer(self, customer_id: str) -> Customer | None:
         """See Records."""
         with self._reading() as connection:
-            found = connection.execute(
-                "SELECT body FROM customers WHERE id = ?", (customer_id,)
-            ).fetchone()
-            return _CUSTOMER.validate_json(found[0]) if found else None
+            return _customer(connection, customer_id)
 
     def orders(self, customer_id: str, limit: int = 20) -> Sequence[Order]:
         """See Records."""
@@ -84,11 +90,12 @@ class SqliteRecords:
     def order(self, customer_id: str, number: str) -> Order | None:
         """See Records."""
         with self._reading() as connection:
-            found = connection.execute(
-                "SELECT body FROM orders WHERE number = ? AND customer_id = ?",
-                (_key(number), customer_id),
-            ).fetchone()
-            return _ORDER.validate_json(found[0]) if found else None
+            return _order(connection, customer_id, number)
+
+    def variants(self, product_id: str) -> Sequence[Variant]:
+        """See Records."""
+        with self._reading() as connection:
+            return _variants(connection, product_id)
 
     def change(self, customer_id: str, change: Change, key: str) -> Order:
         """See Records."""
@@ -98,22 +105,16 @@ class SqliteRecords:
             ).fetchone()
             if made:
                 return _ORDER.validate_json(made[0])
-            found = connection.execute(
-                "SELECT body FROM orders WHERE number = ? AND customer_id = ?",
-                (_key(change.order), customer_id),
-            ).fetchone()
-            order, now = (_ORDER.validate_json(found[0]) if found else None), self.now()
-            if reason := objection(change, order, now):
+            now, case = self.now(), _case(connection, customer_id, change.order)
+            if reason := objection(change, case, now):
                 raise ChangeRefusedError(reason)
-            assert order is not None
-            changed = changed_by(change, order, now)
-            body = _ORDER.dump_json(changed).decode()
-            connection.execute(
-                "UPDATE orders SET body = ? WHERE number = ?", (body, _key(order.number))
-            )
+            assert case is not None
+            changed = changed_by(change, case, now)
+            body, number = _ORDER.dump_json(changed), changed.number
+            connection.execute("UPDATE orders SET body = ? WHERE number = ?", (body, _key(number)))
             connection.execute(
                 "INSERT INTO changes VALUES (?, ?, ?, ?, ?, ?)",
-                (key, customer_id, order.number, _CHANGE.dump_json(change), now.isoformat(), body),
+                (key, customer_id, number, _CHANGE.dump_json(change), now.isoformat(), body),
             )
             return changed
 
@@ -144,25 +145,32 @@ class SqliteRecords:
             raise RecordsError(f"{self.path} cannot be read: {error}") from error
 
 
-def changed_by(change: Change, order: Order, now: datetime) -> Order:
-    """The order after a change that the rules allow."""
-    if isinstance(change, Readdress):
-        return replace(order, address=change.address)
-    state = _STATES[change.kind]
-    items = order.items
-    if isinstance(change, Return):
-        items = tuple(
-            replace(i, state=state, returnable=False) if i.id in change.items else i for i in items
-        )
-        whole = not any(i.returnable for i in items)
-        return replace(
-            order, items=items, state=state, changed=now,
-            return_until=None if whole else order.return_until,
-        )  # fmt: skip
-    items = tuple(replace(i, state=state) for i in items)
-    return replace(
-        order, items=items, state=state, changed=now, cancel_until=None, address_until=None
-    )
+def _customer(connection: sqlite3.Connection, customer_id: str) -> Customer | None:
+    found = connection.execute("SELECT body FROM customers WHERE id = ?", (customer_id,)).fetchone()
+    return _CUSTOMER.validate_json(found[0]) if found else None
+
+
+def _order(connection: sqlite3.Connection, customer_id: str, number: str) -> Order | None:
+    found = connection.execute(
+        "SELECT body FROM orders WHERE number = ? AND customer_id = ?", (_key(number), customer_id)
+    ).fetchone()
+    return _ORDER.validate_json(found[0]) if found else None
+
+
+def _variants(connection: sqlite3.Connection, product_id: str) -> list[Variant]:
+    rows = connection.execute(
+        "SELECT body FROM variants WHERE product_id = ? ORDER BY id", (product_id,)
+    ).fetchall()
+    return [_VARIANT.validate_json(body) for (body,) in rows]
+
+
+def _case(connection: sqlite3.Connection, customer_id: str, number: str) -> Case | None:
+    """As seam.case_of, within a transaction."""
+    order, customer = _order(connection, customer_id, number), _customer(connection, customer_id)
+    if order is None or customer is None:
+        return None
+    products = dict.fromkeys(item.product_id for item in order.items)
+    return Case(order, customer, {v.id: v for p in products for v in _variants(connection, p)})
 
 
 def _key(number: str) -> str:

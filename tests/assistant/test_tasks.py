@@ -17,23 +17,35 @@ from assistant import phrases
 from assistant.conversations import Conversations
 from assistant.errors import ChangeRefusedError
 from assistant.orders.wishes import says, wish
-from assistant.records.changes import Cancel, Readdress, Return, objection, worth
+from assistant.records.changes import (
+    Cancel,
+    Case,
+    Change,
+    Readdress,
+    Repay,
+    Return,
+    Swap,
+    objection,
+    worth,
+)
 from assistant.records.sqlite import SqliteRecords
-from assistant.records.types import Item, Order
+from assistant.records.types import Allowed, Item, Order, Payment
 from knowledge.encoder import Encoder
 from knowledge.language import Detector
-from tests.assistant.records.test_records import ADA, BEN, ORDERS
+from tests.assistant.records.test_records import ADA, BEN, ORDERS, SIZES
 from tests.assistant.test_orders import Talk
 
 SOON, PAST = (datetime.now() + timedelta(days=sign * 30) for sign in (1, -1))
 BOOTS = ORDERS[0].items[0]
 SOCKS = Item("2", "P-2", "Wool socks", (), 2, Decimal("9.50"), "delivered")
 SEALED = Item("3", "P-3", "Earplugs", (), 1, Decimal("4.00"), "delivered", returnable=False)
-OPEN = replace(ORDERS[0], state="placed", cancel_until=SOON, address_until=SOON)
+UNSENT = Allowed(cancel_until=SOON, address_until=SOON)
+OPEN = replace(ORDERS[0], state="placed", allowed=UNSENT)
 HERE = replace(
-    ORDERS[1], state="delivered", items=(BOOTS, SOCKS, SEALED), return_until=SOON
+    ORDERS[1], state="delivered", items=(BOOTS, SOCKS, SEALED),
+    allowed=Allowed(return_until=SOON, swap_until=SOON),
 )  # fmt: skip
-BENS = replace(ORDERS[2], cancel_until=SOON, return_until=SOON, address_until=SOON)
+BENS = replace(ORDERS[2], allowed=Allowed(cancel_until=SOON, return_until=SOON, address_until=SOON))
 
 
 @pytest.fixture
@@ -43,7 +55,7 @@ def store(tmp_path: Path) -> Conversations:
 
 @pytest.fixture
 def records(tmp_path: Path) -> SqliteRecords:
-    return SqliteRecords.create(tmp_path / "records.sqlite", (ADA, BEN), (OPEN, HERE, BENS))
+    return SqliteRecords.create(tmp_path / "records.sqlite", (ADA, BEN), (OPEN, HERE, BENS), SIZES)
 
 
 @pytest.fixture
@@ -61,6 +73,14 @@ def made(records: SqliteRecords) -> list[tuple[str, str]]:
 
 def reasons(talk: Talk, conversation: str, *texts: str) -> list[str]:
     return [talk.reason(conversation, text) for text in texts]
+
+
+def case(order: Order) -> Case:
+    return Case(order, ADA, {v.id: v for v in SIZES})
+
+
+def objected(change: Change, order: Order | None) -> str:
+    return objection(change, case(order) if order else None, datetime.now())
 
 
 def now_of(records: SqliteRecords, order: Order) -> Order:
@@ -103,8 +123,8 @@ def test_items_are_chosen_by_name_and_only_those_come_back(
     after = now_of(records, HERE)
     assert [i.state for i in after.items] == ["shipped", "return_requested", "delivered"]
     # The boots can still come back, the socks cannot come back twice.
-    assert objection(Return(HERE.number, ("1",)), after, datetime.now()) == ""
-    assert objection(Return(HERE.number, ("2",)), after, datetime.now()) == "item"
+    assert objected(Return(HERE.number, ("1",)), after) == ""
+    assert objected(Return(HERE.number, ("2",)), after) == "item"
 
 
 def test_everything_is_what_may_come_back(talk: Talk, records: SqliteRecords) -> None:
@@ -192,8 +212,8 @@ def test_above_the_limit_an_agent_decides(
         (OPEN, Cancel("MW-10001"), ""),
         (OPEN, Cancel("MW-10002"), "not_there"),
         (None, Cancel("MW-10001"), "not_there"),
-        (replace(OPEN, cancel_until=PAST), Cancel("MW-10001"), "over"),
-        (replace(OPEN, cancel_until=None), Cancel("MW-10001"), "never"),
+        (replace(OPEN, allowed=Allowed(cancel_until=PAST)), Cancel("MW-10001"), "over"),
+        (replace(OPEN, allowed=Allowed()), Cancel("MW-10001"), "never"),
         (replace(OPEN, seller="Rewind"), Cancel("MW-10001"), "seller"),
         (HERE, Return("MW-10002", ("1", "2")), ""),
         (HERE, Return("MW-10002", ()), "item"),
@@ -202,10 +222,77 @@ def test_above_the_limit_an_agent_decides(
         (HERE, Readdress("MW-10002", "x"), "never"),
     ],
 )
-def test_the_rules_are_those_of_the_order(
-    order: Order | None, change: Cancel | Return | Readdress, reason: str
-) -> None:
-    assert objection(change, order, datetime.now()) == reason
+def test_the_rules_are_those_of_the_order(order: Order | None, change: Change, reason: str) -> None:
+    assert objected(change, order) == reason
+
+
+SWAP = Swap("MW-10002", ("1",), ("P-1/41",))
+CARD, GIFT = (
+    Payment("card_1", "credit card ending 1234"),
+    Payment("gift_1", "gift card", Decimal(5)),
+)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (SWAP, ""),
+        (replace(SWAP, variants=("P-1/39",)), "variant"),  # gone
+        (replace(SWAP, variants=("P-1/40",)), "variant"),  # what it is already
+        (replace(SWAP, variants=("P-2/1",)), "variant"),
+        (replace(SWAP, variants=()), "variant"),
+        (replace(SWAP, items=("1", "1"), variants=("P-1/41", "P-1/41")), "item"),
+        (replace(SWAP, items=("2",)), "variant"),  # socks are no boots
+        (replace(SWAP, payment="card_1"), "payment"),  # nothing is to be paid
+    ],
+)
+def test_only_another_variant_of_the_same_product_is_swapped_for(change: Swap, reason: str) -> None:
+    assert objected(change, HERE) == reason
+
+
+def test_a_difference_in_price_is_settled_with_what_covers_it() -> None:
+    dearer = tuple(replace(v, price=Decimal(100)) for v in SIZES)
+    allowed = replace(HERE.allowed, swap_same_price=False, pay_with=("card_1", "gift_1"))
+    order = replace(HERE, allowed=allowed)
+    at_hand = Case(order, replace(ADA, payments=(CARD, GIFT)), {v.id: v for v in dearer})
+    found = [
+        objection(replace(SWAP, payment=payment), at_hand, datetime.now())
+        for payment in ("card_1", "gift_1", "card_9", "")
+    ]
+    assert found == ["", "payment", "payment", "payment"]
+
+
+def test_a_payment_is_changed_to_another_of_the_customers() -> None:
+    allowed = Allowed(payment_until=SOON, pay_with=("card_1", "gift_1"))
+    order = replace(OPEN, allowed=allowed, payment="card_1")
+    at_hand = Case(order, replace(ADA, payments=(CARD, GIFT)), {})
+    found = [
+        objection(Repay(order.number, payment), at_hand, datetime.now())
+        for payment in ("card_1", "gift_1", "card_9")
+    ]
+    assert found == ["payment", "payment", "payment"], "the gift card holds too little"
+    rich = replace(GIFT, balance=Decimal(500))
+    at_hand = replace(at_hand, customer=replace(ADA, payments=(CARD, rich)))
+    assert objection(Repay(order.number, "gift_1"), at_hand, datetime.now()) == ""
+
+
+def test_boots_are_swapped_for_another_size(talk: Talk, records: SqliteRecords) -> None:
+    mine = talk.start("C-1")
+    assert talk.reason(mine, "I want to exchange something") == "orders:items"
+    asked = talk.say(mine, "boots")
+    assert asked.reply is not None
+    assert (asked.reply["reason"], asked.reply["choices"]) == ("orders:swaps", ["41"])
+    assert "Boots (40) → 41" in talk.say(mine, "41").text
+    assert talk.reason(mine, "yes") == "orders:done"
+    after = now_of(records, HERE)
+    assert (after.items[0].id, after.items[0].options) == ("P-1/41", (("size", "41"),))
+    assert objected(SWAP, after) == "never", "an order is swapped once"
+
+
+def test_all_that_is_said_at_once_is_not_asked_for(talk: Talk) -> None:
+    mine = talk.start("C-1")
+    text = "Please exchange the boots of MW-10002 for size 41"
+    assert talk.reason(mine, text) == "orders:confirm"
 
 
 def test_the_rules_hold_at_the_moment_of_the_change(records: SqliteRecords) -> None:
@@ -218,9 +305,9 @@ def test_the_rules_hold_at_the_moment_of_the_change(records: SqliteRecords) -> N
 
 
 def test_a_change_is_worth_what_comes_back() -> None:
-    assert worth(Cancel(OPEN.number), OPEN) == OPEN.total
-    assert worth(Return(HERE.number, ("1", "2")), HERE) == Decimal("98.95")
-    assert worth(Readdress(OPEN.number, "x"), OPEN) == 0
+    assert worth(Cancel(OPEN.number), case(OPEN)) == OPEN.total
+    assert worth(Return(HERE.number, ("1", "2")), case(HERE)) == Decimal("98.95")
+    assert worth(Readdress(OPEN.number, "x"), case(OPEN)) == 0
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from assistant.records.changes import Cancel, Change, Return
 from assistant.records.http import HttpRecords
 from assistant.records.seam import Records
 from assistant.records.sqlite import SqliteRecords
-from assistant.records.types import Customer, Item, Order, Parcel
+from assistant.records.types import Allowed, Customer, Item, Order, Parcel, Variant
 
 ADA = Customer("C-1", "Ada Fell", "Ada@Shop.example", "en")
 BEN = Customer("C-2", "Ben Ash", "ben@shop.example", "de")
@@ -36,8 +36,15 @@ def order(number: str, customer: Customer, day: int) -> Order:
     )  # fmt: skip
 
 
-OPEN = replace(order("MW-10001", ADA, 1), cancel_until=datetime(2126, 1, 1))
+LONG = datetime(2126, 1, 1)
+OPEN = replace(order("MW-10001", ADA, 1), allowed=Allowed(cancel_until=LONG))
 ORDERS = (OPEN, order("MW-10002", ADA, 3), order("MW-20001", BEN, 2))
+
+
+SIZES = tuple(
+    Variant(f"P-1/{size}", "P-1", "Boots", (("size", size),), Decimal("79.95"), size != "39")
+    for size in ("39", "40", "41")
+)
 
 
 def shop_system(records: SqliteRecords) -> Callable[[httpx.Request], httpx.Response]:
@@ -67,6 +74,9 @@ def shop_system(records: SqliteRecords) -> Callable[[httpx.Request], httpx.Respo
                     return found(records.change(customer, change, asked["key"]))
                 except ChangeRefusedError as error:
                     return httpx.Response(409, json={"reason": error.reason})
+            case ["api", "products", product, "variants"]:
+                listed = b",".join(map(TypeAdapter(Variant).dump_json, records.variants(product)))
+                return httpx.Response(200, content=b'{"variants": [' + listed + b"]}")
             case ["api", "identify"]:
                 customer_id = records.identify(**json.loads(request.content))
                 return httpx.Response(
@@ -79,7 +89,7 @@ def shop_system(records: SqliteRecords) -> Callable[[httpx.Request], httpx.Respo
 
 @pytest.fixture(params=["sqlite", "http"])
 def records(request: pytest.FixtureRequest, tmp_path: Path) -> Records:
-    kept = SqliteRecords.create(tmp_path / "records.sqlite", (ADA, BEN), ORDERS)
+    kept = SqliteRecords.create(tmp_path / "records.sqlite", (ADA, BEN), ORDERS, SIZES)
     if request.param == "sqlite":
         return kept
     transport = httpx.MockTransport(shop_system(kept))
@@ -97,6 +107,11 @@ def test_a_customers_orders_come_newest_first_and_whole(records: Records) -> Non
 @pytest.mark.parametrize("number", ["MW-10001", "mw-10001", " MW-10001 "])
 def test_an_order_is_found_however_its_number_is_written(records: Records, number: str) -> None:
     assert records.order("C-1", number) == ORDERS[0]
+
+
+def test_a_products_variants_are_those_of_the_product(records: Records) -> None:
+    assert records.variants("P-1") == list(SIZES)
+    assert records.variants("P-9") == []
 
 
 def test_nobody_reads_another_customers_order(records: Records) -> None:
@@ -122,7 +137,7 @@ def test_strange_numbers_and_names_find_nothing(records: Records, strange: str) 
 
 def test_a_change_is_made_once_for_a_key(records: Records) -> None:
     changed = records.change("C-1", Cancel("mw-10001"), "key")
-    assert (changed.state, changed.cancel_until) == ("cancelled", None)
+    assert (changed.state, changed.allowed.cancel_until) == ("cancelled", None)
     assert [i.state for i in changed.items] == ["cancelled"]
     assert records.change("C-1", Cancel("mw-10001"), "key") == changed
     assert records.order("C-1", "MW-10001") == changed
