@@ -42,6 +42,7 @@ from assistant.types import (
 )
 from knowledge.encoder import Encoder
 from knowledge.language import Detector
+from knowledge.pii import EMAIL
 from knowledge.places import with_countries
 from knowledge.segment import is_cjk
 
@@ -162,7 +163,9 @@ class Assistant:
             utterance.conversation_id,
         )
         with watch.stage("intent"):
-            intent = self.router.route(question.standalone, language)
+            # An address says nothing about what is wanted, and its name may look like a person's.
+            asked = EMAIL.sub(" ", question.standalone).strip()
+            intent = self.router.route(asked, language) if asked else UNKNOWN
         with watch.stage("retrieval"):
             skill = self._skill(intent, question)
             # Who wants a person gets one, whatever the shop has written.

@@ -16,7 +16,7 @@ from functools import partial
 
 # Chinese letters are word characters to `\b`, so boundaries are spelled out.
 _START, _END = r"(?<![A-Za-z0-9])", r"(?![A-Za-z0-9])"
-_EMAIL = re.compile(
+EMAIL = re.compile(
     r"(?<![\w.+-])[A-Za-z0-9][\w.+-]{0,63}@(?:[A-Za-z0-9-]+\.)+[A-Za-z]{2,}", re.ASCII
 )
 _IBAN = re.compile(_START + r"[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?" + _END)
@@ -143,7 +143,7 @@ def _always(_: str) -> bool:
 _KINDS: tuple[tuple[str, re.Pattern[str], Callable[[str], bool]], ...] = (
     ("SECRET", _KEY, _always),
     ("SECRET", _PASSWORD, _always),
-    ("EMAIL", _EMAIL, _always),
+    ("EMAIL", EMAIL, _always),
     ("IBAN", _IBAN, _is_iban),
     ("CARD", _CARD, _is_card),
     ("ORDER", _ORDER, _always),

@@ -21,11 +21,12 @@ from assistant.orders.wishes import says
 from assistant.records.seam import Records
 from assistant.skills import Fetched, Skill
 from assistant.types import Clarify, Handoff, Intent, Outcome, Question
+from knowledge.pii import EMAIL
 from knowledge.segment import content_words
 
 log = logging.getLogger(__name__)
 
-_EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
+
 _MOST_CHOICES, _FEW_WORDS = 3, 2
 
 
@@ -75,7 +76,7 @@ class OrderSkill:
     def _only_names(self, question: Question) -> bool:
         """Whether a message is hardly more than an order's number, or an e-mail address where a
         number was named before."""
-        left = _EMAIL.sub(" ", self._number.sub(" ", question.text))
+        left = EMAIL.sub(" ", self._number.sub(" ", question.text))
         short = left != question.text and len(content_words(left)) <= _FEW_WORDS
         return short and bool(self._said(self._number, question))
 
@@ -99,7 +100,7 @@ class OrderSkill:
     def _identify(self, question: Question, number: str) -> str | Outcome:
         """The customer, or what to say instead."""
         language = question.language
-        emails = self._said(_EMAIL, question)
+        emails = self._said(EMAIL, question)
         if not emails:
             text = phrases.say("orders_email", language, number=number)
             return Clarify(text, "orders:email")

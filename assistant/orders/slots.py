@@ -74,8 +74,7 @@ class Items:
             return task
         if len(usable) == 1 or says("everything", text, language):
             return replace(task, items=_ids(usable))
-        named = [i for i in usable if item_line(i).casefold() in text.casefold()]
-        named = named or [i for i in usable if names(text, i.title)]
+        named = _as_often_as_said(usable, text) or [i for i in usable if names(text, i.title)]
         # Several of one kind are told apart by what was chosen of them.
         chosen = [i for i in named if _named_options(i.options, text)]
         if chosen and len({i.title for i in named}) < len(named):
@@ -124,7 +123,8 @@ class Swaps:
     def _meant(self, task: Task, case: Case, text: str) -> list[Variant]:
         """The variants that fit what a message names; of what it leaves open, as the item is."""
         found, item = self._variants(task, case), self._item(task, case)
-        for variant in found:
+        own = [v for v in case.variants.values() if v.options == item.options]
+        for variant in (*found, *own):  # what it is already is refused by the rules
             if _options(variant).casefold() == text.strip().casefold():
                 return [variant]
         scores = [len(_named_options(v.options, text, item.options)) for v in found]
@@ -297,6 +297,17 @@ def _names_value(value: str, folded: str, said: set[str]) -> bool:
     if words:
         return set(words) <= said
     return value.casefold() in folded.split()  # a size such as M
+
+
+def _as_often_as_said(items: Sequence[Item], text: str) -> list[Item]:
+    """Items that are named in full; of several that are alike as many as the text names."""
+    left, found = text.casefold(), []
+    for item in items:
+        line = item_line(item).casefold()
+        if line in left:
+            left = left.replace(line, "", 1)
+            found.append(item)
+    return found
 
 
 def _ids(items: Sequence[Item]) -> tuple[str, ...]:

@@ -19,8 +19,9 @@ _KEPT_SECONDS = 24 * 3600.0
 @dataclass(frozen=True, slots=True)
 class Task:
     """What is known so far. `id` makes what is done of it unique; `items` are what is sent back or
-    swapped, `swaps` what each of them is swapped for, in the same order; `asked` is the slot that
-    was asked for last, or "yes", and `misses` how often that was answered with something else."""
+    swapped, `swaps` what each of them is swapped for, in the same order; `said` is the message that
+    it began with, until it is read; `asked` is the slot that was asked for last, or "yes", and
+    `misses` how often that was answered with something else."""
 
     kind: Kind
     id: str
@@ -30,6 +31,7 @@ class Task:
     address: str = ""
     reason: str = ""
     payment: str = ""
+    said: str = ""
     asked: str = ""
     misses: int = 0
 

@@ -24,10 +24,13 @@ from assistant.records.seam import Records, case_of
 from assistant.records.types import Order
 from assistant.skills import Fetched
 from assistant.types import Answer, Clarify, Handoff, Outcome, Question, Refuse
+from knowledge.segment import content_words
 
 DONE = "orders:done"
 _CHOICES = 3
 _MOST_MISSES = 2  # times that something is asked for in vain
+_MOST_SAID = 500  # characters
+_FEW_WORDS = 8  # content words; more are hardly an answer to what was asked
 _SAID = ("yes", "no", "leave", "everything")
 
 
@@ -50,6 +53,8 @@ class Tasks:
             return False
         if any(says(word, text, language) for word in _SAID):  # type: ignore[arg-type]
             return True
+        if task.asked in _slots(task) and len(content_words(text)) <= _FEW_WORDS:
+            return True  # an answer, understood or not
         case = self._case(task, question.customer_id or "")
         return case is not None and self._read(task, case, question) != task
 
@@ -58,7 +63,7 @@ class Tasks:
         kind = wish(question.text, question.language)
         task = self.store.get(question.conversation_id)
         if kind and (task is None or task.kind != kind):
-            task = Task(kind, secrets.token_urlsafe(12))
+            task = Task(kind, secrets.token_urlsafe(12), said=question.text[:_MOST_SAID])
             self.store.put(question.conversation_id, task)
         return task
 
@@ -69,7 +74,7 @@ class Tasks:
         if says("leave", text, language) or (task.asked == "yes" and says("no", text, language)):
             return self._drop(question, "task_dropped")
         if number and number.casefold() != task.order.casefold():
-            task = Task(task.kind, task.id, order=number)
+            task = Task(task.kind, task.id, order=number, said=task.said)
         if not task.order and len(able := self._able(task, customer)) == 1:
             task = replace(task, order=able[0].number)
         case = self._case(task, customer)
@@ -96,10 +101,11 @@ class Tasks:
 
     @staticmethod
     def _read(task: Task, case: Case, question: Question) -> Task:
-        """The task with what the message says of each slot."""
-        for slot in SLOTS[task.kind]:
-            task = slot.read(task, case, question.text, question.language)
-        return task
+        """The task with what was said of each slot when it began, and what the message says."""
+        for text in dict.fromkeys(filter(None, (task.said, question.text))):
+            for slot in SLOTS[task.kind]:
+                task = slot.read(task, case, text, question.language)
+        return replace(task, said="")
 
     def _able(self, task: Task, customer: str) -> list[Order]:
         """The customer's orders that can be changed so."""
@@ -183,6 +189,10 @@ class Tasks:
 
 
 _REFUSALS = frozenset({"over", "never", "item", "variant", "payment", "seller"})
+
+
+def _slots(task: Task) -> set[str]:
+    return {slot.name for slot in SLOTS[task.kind]}
 
 
 def _known(task: Task) -> Sequence[object]:
