@@ -12,7 +12,7 @@ import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from fastapi import FastAPI
@@ -48,7 +48,7 @@ def create_app(settings: Settings, service: ChatService) -> FastAPI:
     from assistant.web.api import api_routes
     from assistant.web.auth import StaffFile
     from assistant.web.chat import build_chat, head, theme
-    from assistant.web.identity import Identities, Tickets
+    from assistant.web.identity import Identities, TicketGate, Tickets
     from assistant.web.staff import mount_staff
     from assistant.web.turns import Turns
     from assistant.web.widget import widget_routes
@@ -71,6 +71,9 @@ def create_app(settings: Settings, service: ChatService) -> FastAPI:
 
     # FastAPI's documentation pages load their scripts from elsewhere; /openapi.json stays.
     app = FastAPI(title="Frontdesk", lifespan=lifespan, docs_url=None, redoc_url=None)
+    tickets = Tickets(staff.secret)
+    # The one added last is asked first.
+    app.add_middleware(TicketGate, tickets=tickets)
     embedding(app, settings)
 
     @app.get("/health/live")
@@ -86,9 +89,10 @@ def create_app(settings: Settings, service: ChatService) -> FastAPI:
         return JSONResponse({"status": "warming up"}, status_code=503)
 
     identities = Identities(settings.web.identity_secret, service.conversations)
-    app.include_router(api_routes(service, turns, Tickets(staff.secret), identities))
+    app.include_router(api_routes(service, turns, tickets, identities))
     app.include_router(widget_routes(settings))
     mount_staff(app, settings, service, staff)
+    secure(app, settings)
     # Last, for the chat's mount at / takes every path that is left.
     application: FastAPI = gr.mount_gradio_app(
         app,
@@ -106,7 +110,7 @@ def create_app(settings: Settings, service: ChatService) -> FastAPI:
 
 
 def embedding(app: FastAPI, settings: Settings) -> None:
-    """Say on every response what it allows, and let the listed sites embed the chat."""
+    """Let the listed sites embed the chat, and nobody call what the chat page does not need."""
     from assistant.web.guard import Guard
 
     app.add_middleware(
@@ -118,6 +122,18 @@ def embedding(app: FastAPI, settings: Settings) -> None:
     )
     # The last one added is asked first: a site that is not listed learns nothing.
     app.add_middleware(Guard, origins=settings.web.origins)
+
+
+def secure(app: FastAPI, settings: Settings) -> None:
+    """Say on every response what it allows, and believe the listed proxies."""
+    from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+
+    from assistant.web.headers import SecureHeaders
+
+    app.add_middleware(SecureHeaders, origins=settings.web.origins)
+    if settings.web.proxies:
+        middleware: Any = ProxyHeadersMiddleware  # typed for uvicorn's own kind of application
+        app.add_middleware(middleware, trusted_hosts=list(settings.web.proxies))
 
 
 def _warm_up(service: ChatService, ready: threading.Event) -> None:
@@ -174,7 +190,9 @@ def serve(
     listener.listen(1024)
     name = f"[{host}]" if ":" in host else host
     typer.echo(f"Frontdesk answers at http://{name}:{listener.getsockname()[1]}", err=True)
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
+    # Which proxies are believed is the application's business: see `secure`.
+    serving = uvicorn.Config(app, log_level="warning", proxy_headers=False, server_header=False)
+    server = uvicorn.Server(serving)
     server.run(sockets=[listener])
 
 

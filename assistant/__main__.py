@@ -15,11 +15,13 @@ from typing import Annotated, Any
 import typer
 
 from assistant import analytics_export
+from assistant.account_commands import account_app
 from assistant.analytics import analyse, by_day_and_version, period
 from assistant.build import build_assistant, with_store
 from assistant.contract import reply_to_json
 from assistant.conversations import Conversations
 from assistant.curated_commands import curated_app
+from assistant.data_commands import data_app
 from assistant.drift import LOOK_BACK_DAYS, find_drift
 from assistant.episodes import read_episodes
 from assistant.errors import AssistantError, InputError, SettingsError
@@ -39,6 +41,8 @@ from knowledge.versions import Versions
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 app.add_typer(curated_app, name="curated")
+app.add_typer(data_app(lambda *given: _forget(*given)))
+app.add_typer(account_app, name="user")
 Home = Annotated[Path | None, typer.Option(help="Folder that holds all state.")]
 Config = Annotated[Path | None, typer.Option(help="Settings file instead of frontdesk.toml.")]
 _ROLES: dict[str, Role] = {
@@ -49,6 +53,12 @@ _ROLES: dict[str, Role] = {
 @app.callback()
 def main() -> None:
     """Frontdesk's assistant."""
+
+
+def _forget(*given: Any) -> dict[str, list[dict[str, Any]]]:
+    from finetune.forget import forget  # what it needs takes seconds to import
+
+    return forget(*given)
 
 
 @app.command()
@@ -121,7 +131,7 @@ def gaps(
     """Show what customers asked in vain: articles that the shop might write."""
     with one_line_errors(KnowledgeError, AssistantError):
         settings = load_settings(config, home=home)
-        store = Conversations.in_home(settings.home)
+        store = Conversations.of(settings)
         encoder = load_encoder(
             settings.knowledge.encoder, settings.engines, settings.knowledge.threads
         )
@@ -154,7 +164,7 @@ def reviewed(
 ) -> None:
     """Write what agents replied and customers found helpful, for `python -m finetune prepare`."""
     with one_line_errors(AssistantError):
-        store = Conversations.in_home(load_settings(config, home=home).home)
+        store = Conversations.of(load_settings(config, home=home))
         try:
             records = list(reviewed_dialogues(store, time.time() - 86_400 * days))
         finally:
@@ -179,7 +189,7 @@ def analytics(
     with one_line_errors(AssistantError):
         settings = load_settings(config, home=home)
         zone, now = settings.hours.zone, time.time()
-        store = Conversations.in_home(settings.home)
+        store = Conversations.of(settings)
         try:
             since = min(period(n, now, zone)[1] for n in (days, LOOK_BACK_DAYS))
             episodes = read_episodes(store, since, now)
@@ -216,10 +226,10 @@ def _assistant(settings: Settings, corpus: Path | None) -> Iterator[Assistant]:
 @contextmanager
 def _with_own_answers(assistant: Assistant, settings: Settings) -> Iterator[Assistant]:
     """With the answers that are curated in the home, if anything is stored there."""
-    if not (settings.home / "conversations.sqlite").is_file():
+    if not settings.has_store:
         yield assistant
         return
-    with closing(Conversations.in_home(settings.home)) as store:
+    with closing(Conversations.of(settings)) as store:
         yield with_store(assistant, store)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import date
@@ -12,31 +10,23 @@ from typing import Any
 from assistant.analytics import Analytics, Figures, Times
 from assistant.drift import Alert, in_words
 from assistant.shares import Share
+from assistant.spreadsheet import csv_lines
 
-# A cell that begins like this is a formula to a spreadsheet (OWASP, "CSV Injection").
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _COUNTS = [f for f in Figures.__slots__ if f not in ("first", "whole", "waited")]
 _TIMES = {"first": "first_sentence_ms", "whole": "whole_reply_ms", "waited": "waited_seconds"}
 
 
 def as_csv(rows: Sequence[tuple[date, str, Figures]]) -> str:
     """One row a day and version, under a row of names."""
-    out = io.StringIO()
-    writer = csv.writer(out)
     times = [f"{name}_{p}" for name in _TIMES.values() for p in ("p50", "p95")]
-    writer.writerow(["day", "version", *_COUNTS, *times])
+    lines: list[Sequence[object]] = [["day", "version", *_COUNTS, *times]]
     for day, version, figures in rows:
         held = [getattr(figures, name) for name in _COUNTS]
         for name in _TIMES:
             measured: Times = getattr(figures, name)
             held += [measured.p50, measured.p95]
-        writer.writerow(map(_cell, (day.isoformat(), version, *held)))
-    return out.getvalue()
-
-
-def _cell(value: object) -> str:
-    text = "" if value is None else str(value)
-    return f"'{text}" if text.startswith(_FORMULA) else text
+        lines.append((day.isoformat(), version, *held))
+    return "".join(csv_lines(lines))
 
 
 def as_json(analytics: Analytics, alerts: Sequence[Alert]) -> dict[str, Any]:

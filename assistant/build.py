@@ -87,7 +87,7 @@ def _orders(settings: Settings, knowledge: KnowledgeSkill) -> OrderSkill | None:
 
 def build_service(settings: Settings, assistant: Assistant | None = None) -> ChatService:
     """The chat service over the store in the settings' home, with the answers curated there."""
-    store = Conversations.in_home(settings.home)
+    store = Conversations.of(settings)
     return ChatService(with_store(assistant or build_assistant(settings), store), store)
 
 

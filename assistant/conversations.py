@@ -16,14 +16,18 @@ from typing import Any, Literal
 from sqlalchemy import ColumnElement, Connection, case, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
-from assistant import tables
+from assistant import migrations, tables
+from assistant.cited import keep_cited
+from assistant.database import open_engines, scrub, settle
 from assistant.errors import StoreError
+from assistant.removal import remove_conversations, withdraw_documents
+from assistant.settings import Settings
 from assistant.types import Message, Role
-from knowledge.types import document_of
 
 State = Literal["bot", "waiting", "agent", "closed"]
 
-_WITHDRAWN = "[withdrawn]"
+_INSTANT = 1e-6  # seconds by which one thing is later than another, should the clock be set back
+_REMEMBERED_SECONDS = 86_400.0  # for which a used token is known after it has expired: so, too
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +63,22 @@ class Conversations:
     """
 
     def __init__(self, url: str) -> None:
-        self.engine, self.readers = tables.open_engines(url)
+        self.engine, self.readers = open_engines(url)
         try:
-            tables.metadata.create_all(self.engine)
+            migrations.upgrade(self.engine, self.readers)
         except SQLAlchemyError as error:
-            raise StoreError(f"the conversation store {url} cannot be opened: {error}") from error
+            raise StoreError(f"the conversation store cannot be opened: {error}") from error
+
+    @classmethod
+    def of(cls, settings: Settings) -> Conversations:
+        """The store that the settings name."""
+        settings.home.mkdir(parents=True, exist_ok=True)
+        return cls(settings.store_url)
 
     @classmethod
     def in_home(cls, home: Path) -> Conversations:
         """The default store: SQLite in the home folder."""
-        home.mkdir(parents=True, exist_ok=True)
-        return cls(f"sqlite:///{home / 'conversations.sqlite'}")
+        return cls.of(Settings(home=home))
 
     def start(self, language: str = "", customer_id: str | None = None) -> Conversation:
         """A new conversation, spoken to by the bot."""
@@ -203,41 +212,10 @@ class Conversations:
 
         The reply keeps its outcome and its place. On SQLite the freed pages are overwritten.
         """
-        columns, edits = tables.messages.c, tables.edits.c
-        changed = 0
-        held: set[str] = set()  # conversations whose later prompts repeat what was withdrawn
         with self.engine.begin() as connection:
-            rows = connection.execute(
-                select(columns.id, columns.conversation_id, columns.reply)
-                .where(columns.reply.is_not(None))
-                .order_by(columns.id)
-            ).all()
-            for key, conversation_id, stored in rows:
-                full = json.loads(stored)
-                reply, cited = _without_documents(full, documents)
-                if reply is not None:
-                    changed += 1
-                    held.add(conversation_id)
-                elif conversation_id in held and (full.get("trace") or {}).get("prompt"):
-                    reply = full | {"trace": full["trace"] | {"prompt": ""}}
-                else:
-                    continue
-                values = {"reply": json.dumps(reply, ensure_ascii=False)}
-                if cited:
-                    values["text"] = _WITHDRAWN
-                connection.execute(
-                    update(tables.messages).where(columns.id == key).values(**values)
-                )
-            for key, evidence_id in connection.execute(select(edits.id, edits.evidence_id)).all():
-                if document_of(evidence_id) in documents:
-                    connection.execute(delete(tables.edits).where(edits.id == key))
-        if changed and self.engine.dialect.name == "sqlite":
-            raw = self.engine.raw_connection()  # outside any transaction
-            try:
-                raw.cursor().execute("VACUUM")
-                raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            finally:
-                raw.close()
+            changed = withdraw_documents(connection, documents)
+        if changed:
+            scrub(self.engine)
         return changed
 
     def rate(self, conversation_id: str, message: int, helpful: bool, reason: str = "") -> None:
@@ -264,7 +242,8 @@ class Conversations:
         used = tables.used_tokens
         try:
             with self.engine.begin() as connection:
-                connection.execute(delete(used).where(used.c.expires < time.time()))
+                over = time.time() - _REMEMBERED_SECONDS
+                connection.execute(delete(used).where(used.c.expires < over))
                 connection.execute(insert(used).values(id=token, expires=expires))
         except IntegrityError:
             return False
@@ -272,13 +251,9 @@ class Conversations:
 
     def delete(self, conversation_id: str) -> None:
         """Erase a conversation with all that belongs to it, in whatever table."""
-        owned = [t for t in tables.metadata.sorted_tables if "conversation_id" in t.c]
         with self.engine.begin() as connection:
-            for table in owned:
-                connection.execute(delete(table).where(table.c.conversation_id == conversation_id))
-            connection.execute(
-                delete(tables.conversations).where(tables.conversations.c.id == conversation_id)
-            )
+            remove_conversations(connection, [conversation_id])
+        settle(self.engine)
 
     def log(self, who: str, what: str, detail: str = "") -> None:
         """Append to the audit log."""
@@ -298,6 +273,13 @@ class Conversations:
         self.readers.dispose()
 
 
+def later() -> ColumnElement[float]:
+    """The time for what happens now in a conversation: never before what happened in it last, even
+    where the clock has been set back."""
+    updated, now = tables.conversations.c.updated, time.time()
+    return case((updated >= now, updated + _INSTANT), else_=now)
+
+
 def insert_message(
     connection: Connection,
     conversation_id: str,
@@ -308,13 +290,15 @@ def insert_message(
 ) -> StoredMessage:
     """Append a message within a transaction. Raises StoreError where the conversation is gone,
     IntegrityError where the role has said something with this message_id."""
-    now, message_id = time.time(), message_id or secrets.token_urlsafe(12)
+    message_id = message_id or secrets.token_urlsafe(12)
     touch = (
         update(tables.conversations)
         .where(tables.conversations.c.id == conversation_id)
-        .values(updated=now)
+        .values(updated=later())
+        .returning(tables.conversations.c.updated)
     )
-    if connection.execute(touch).rowcount == 0:
+    now: float | None = connection.scalar(touch)
+    if now is None:
         raise StoreError("this conversation was deleted")
     values = {
         "conversation_id": conversation_id,
@@ -325,29 +309,6 @@ def insert_message(
         "created": now,
     }
     key = connection.execute(insert(tables.messages).values(**values)).inserted_primary_key
-    return StoredMessage(int(key[0] if key else 0), message_id, role, text, reply, now)
-
-
-def _without_documents(
-    reply: dict[str, Any], documents: Collection[str]
-) -> tuple[dict[str, Any] | None, bool]:
-    """(the reply without what rests on the documents, or None when nothing does; whether what the
-    customer read rested on them)."""
-
-    def rests(part: dict[str, Any]) -> bool:
-        return document_of(str(part.get("evidence_id") or "")) in documents
-
-    trace = reply.get("trace") or {}
-    cited = any(map(rests, reply.get("citations") or ()))
-    considered = any(map(rests, trace.get("considered") or ()))
-    if not cited and not considered:
-        return None, False
-    kept = [c for c in trace.get("considered") or () if not rests(c)]
-    recalled = [r for r in trace.get("recalled") or () if not rests(r)]
-    reply = reply | {
-        "trace": trace
-        | {"considered": kept, "recalled": recalled, "dropped": [], "rests_on": [], "prompt": ""}
-    }
-    if cited:
-        reply |= {"reply": _WITHDRAWN, "citations": [], "sentences": []}
-    return reply, cited
+    number = int(key[0] if key else 0)
+    keep_cited(connection, conversation_id, number, reply or {}, now)
+    return StoredMessage(number, message_id, role, text, reply, now)

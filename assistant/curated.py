@@ -101,6 +101,11 @@ class CuratedAnswer(Draft):
         return _EVIDENCE + self.id
 
     @property
+    def told(self) -> str:
+        """How the audit log names it; it may be found by its evidence id later."""
+        return f"{self.question} ({self.evidence_id})"
+
+    @property
     def texts(self) -> tuple[str, ...]:
         """All ways to ask the question."""
         return (self.question, *self.wordings)
@@ -157,8 +162,7 @@ class CuratedAnswers:
 
     def revision(self) -> tuple[int, float]:
         """Changes with every change, whichever process makes it."""
-        columns = tables.curated.c
-        query = select(func.count(), func.coalesce(func.sum(columns.updated), 0.0))
+        query = select(func.count(), func.coalesce(func.sum(tables.curated.c.updated), 0.0))
         with self.store.readers.connect() as connection:
             count, updated = connection.execute(query.select_from(tables.curated)).one()
         return int(count), float(updated)
@@ -186,13 +190,11 @@ class CuratedAnswers:
 
     def delete(self, key: str, who: str) -> CuratedAnswer:
         """Take it away, with its hits."""
-        gone = self.get(key)
+        gone, kept, hits = self.get(key), tables.curated, tables.curated_hits
         with self.store.engine.begin() as connection:
-            connection.execute(delete(tables.curated).where(tables.curated.c.id == key))
-            connection.execute(
-                delete(tables.curated_hits).where(tables.curated_hits.c.curated_id == key)
-            )
-        self.store.log(who, "curated_delete", gone.question)
+            connection.execute(delete(kept).where(kept.c.id == key))
+            connection.execute(delete(hits).where(hits.c.curated_id == key))
+        self.store.log(who, "curated_delete", gone.told)
         return gone
 
     def hit(self, key: str, conversation_id: str, message: int) -> None:
@@ -253,8 +255,7 @@ class CuratedAnswers:
                 connection.execute(insert(tables.curated).values(**_values(answer)))
                 kept.append(answer)
         for (key, _), answer in zip(drafts, kept, strict=True):
-            default = "curated_change" if key else "curated_add"
-            self.store.log(who, what or default, answer.question)
+            self.store.log(who, what or ("curated_change" if key else "curated_add"), answer.told)
         return kept
 
 

@@ -117,7 +117,7 @@ def export(
 def _answers(home: Path | None, config: Path | None) -> Iterator[CuratedAnswers]:
     with one_line_errors(AssistantError):
         settings = load_settings(config, home=home)
-        with closing(Conversations.in_home(settings.home)) as store:
+        with closing(Conversations.of(settings)) as store:
             yield CuratedAnswers(store)
 
 

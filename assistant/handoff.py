@@ -21,7 +21,13 @@ from sqlalchemy import Connection, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from assistant import tables
-from assistant.conversations import Conversations, State, StoredMessage, insert_message
+from assistant.conversations import (
+    Conversations,
+    State,
+    StoredMessage,
+    insert_message,
+    later,
+)
 from assistant.hours import Hours
 
 Event = Literal["ask", "withdraw", "take", "return", "requeue", "end", "reopen"]
@@ -175,8 +181,8 @@ def is_email(text: str) -> bool:
 def _happen(
     connection: Connection, conversation_id: str, event: Event, who: str, reason: str | None
 ) -> bool:
-    columns, rule, now = tables.conversations.c, TRANSITIONS[event], time.time()
-    values: dict[str, Any] = {"state": rule.target, "updated": now}
+    columns, rule = tables.conversations.c, TRANSITIONS[event]
+    values: dict[str, Any] = {"state": rule.target, "updated": later()}
     values["agent"] = who if rule.target == "agent" else None
     if rule.target == "bot":
         values["reason"] = ""
@@ -189,7 +195,8 @@ def _happen(
     )
     if rule.owner:
         change = change.where(or_(columns.agent == who, columns.agent.is_(None)))
-    if connection.execute(change).rowcount != 1:
+    now = connection.scalar(change.returning(columns.updated))
+    if now is None:
         return False
     entry = {"conversation_id": conversation_id, "event": event, "who": who, "created": now}
     connection.execute(insert(tables.handoffs).values(**entry))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 
 from sqlalchemy import insert, select
 
 from assistant import tables
-from assistant.conversations import Conversations
+from assistant.conversations import Conversations, later
 from assistant.errors import InputError
 from assistant.safety import clean
 
@@ -37,12 +36,14 @@ class Notes:
         text = clean(text)
         if not 0 < len(text) <= MAX_CHARACTERS:
             raise InputError(f"a note has 1 to {MAX_CHARACTERS} characters")
-        if self.store.get(conversation_id) is None:
-            raise InputError("this conversation does not exist")
-        values = {
-            "conversation_id": conversation_id, "who": who, "text": text, "created": time.time(),
-        }  # fmt: skip
+        talks = tables.conversations
         with self.store.engine.begin() as connection:
+            now = connection.scalar(select(later()).where(talks.c.id == conversation_id))
+            if now is None:
+                raise InputError("this conversation does not exist")
+            values = {
+                "conversation_id": conversation_id, "who": who, "text": text, "created": now,
+            }  # fmt: skip
             connection.execute(insert(tables.notes).values(**values))
         self.store.log(who, "note", conversation_id)
 

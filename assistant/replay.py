@@ -90,8 +90,8 @@ def home_golden(settings: Settings) -> list[ReplayQuestion]:
 def questions_of(settings: Settings) -> list[ReplayQuestion]:
     """The home's golden questions and the latest real ones, each text once."""
     found = home_golden(settings)
-    if (settings.home / "conversations.sqlite").is_file() and settings.replay_questions:
-        store = Conversations.in_home(settings.home)
+    if settings.has_store and settings.replay_questions:
+        store = Conversations.of(settings)
         try:
             found += map(ReplayQuestion, store.recent_questions(settings.replay_questions))
         finally:

@@ -21,15 +21,23 @@ def reviewed_dialogues(store: Conversations, since: float = 0.0) -> Iterator[dic
     verdicts = {r["message"]: bool(r["helpful"]) for r in store.ratings()}
     edits = Edits(store)
     for name, messages in store.threads(since):
-        conversation = store.get(name)
-        record = _record(messages, verdicts, edits.of(name))
-        if conversation and record:
-            yield {
-                "id": name,
-                "customer_id": conversation.customer_id or "",
-                "language": conversation.language,
-                **record,
-            }
+        if record := _named(store, name, _record(messages, verdicts, edits.of(name))):
+            yield record
+
+
+def reviewed_dialogue(store: Conversations, name: str) -> dict[str, Any] | None:
+    """The record of one conversation; None where nothing in it was reviewed."""
+    verdicts = {r["message"]: bool(r["helpful"]) for r in store.ratings(name)}
+    return _named(store, name, _record(store.messages(name), verdicts, Edits(store).of(name)))
+
+
+def _named(store: Conversations, name: str, record: dict[str, Any] | None) -> dict[str, Any] | None:
+    """A record with whose it is."""
+    conversation = store.get(name)
+    if conversation is None or record is None:
+        return None
+    customer, language = conversation.customer_id or "", conversation.language
+    return {"id": name, "customer_id": customer, "language": language, **record}
 
 
 def _record(

@@ -28,12 +28,14 @@ from pydantic import (
 
 from assistant.errors import SettingsError
 from assistant.hours import Hours
+from assistant.store_settings import BackupSettings, StoreSettings
 from assistant.tuned import FILE, Tuned, problems
+from assistant.web_settings import OidcSettings, WebSettings
 from knowledge.settings import KnowledgeSettings
 
 _PREFIX = "FRONTDESK_"
 _FILE = "frontdesk.toml"
-_ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:\d+)?")
+CONVERSATIONS = "conversations.sqlite"  # in the home
 
 
 class ModelSettings(BaseModel):
@@ -53,30 +55,6 @@ class ModelSettings(BaseModel):
     candidates: int = Field(
         1, ge=1, le=16, description="Replies to write, of which the best supported is shown."
     )
-
-
-class WebSettings(BaseModel):
-    """Who may use the staff pages and how."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    agent_password: str = Field("", description="Log-in for /desk; empty: made at first start.")
-    operator_password: str = Field("", description="Log-in for /operator; empty: as above.")
-    identity_secret: str = Field(
-        "", description="Signs the identities of logged-in customers (JWT, HS256); 32 characters."
-    )
-    session_hours: float = Field(12.0, gt=0, description="Hours until staff log in again.")
-    origins: tuple[str, ...] = Field(
-        (), description="Sites that may embed the chat: https://www.example.com, no path."
-    )
-
-    @field_validator("origins")
-    @classmethod
-    def _are_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
-        for origin in origins:
-            if not _ORIGIN.fullmatch(origin):
-                raise ValueError(f"{origin!r} is not an origin: https://host or https://host:port")
-        return origins
 
 
 class OrderSettings(BaseModel):
@@ -149,6 +127,9 @@ class Settings(BaseModel):
     model: ModelSettings = ModelSettings()
     orders: OrderSettings = OrderSettings()
     web: WebSettings = WebSettings()
+    oidc: OidcSettings = OidcSettings()
+    store: StoreSettings = StoreSettings()
+    backup: BackupSettings = BackupSettings()
     _own: Settings | None = PrivateAttr(None)
 
     @model_validator(mode="after")
@@ -161,6 +142,16 @@ class Settings(BaseModel):
     def engines(self) -> Path:
         """Where exported engines are kept."""
         return self.home / "engines"
+
+    @property
+    def store_url(self) -> str:
+        """The database of the conversations."""
+        return self.store.url or f"sqlite:///{self.home / CONVERSATIONS}"
+
+    @property
+    def has_store(self) -> bool:
+        """Whether there is one already."""
+        return bool(self.store.url) or (self.home / CONVERSATIONS).is_file()
 
     @property
     def own(self) -> Settings:

@@ -1,12 +1,13 @@
-"""The tables of the conversation store, and how its database is opened."""
+"""The tables of the conversation store.
+
+A change of a table needs a step in `migrations/` (`make migration`): stores are brought to the
+tables by the steps, not by what stands here.
+"""
 
 from __future__ import annotations
 
-from typing import Any
-
 from sqlalchemy import (
     Column,
-    Engine,
     Float,
     Index,
     Integer,
@@ -15,14 +16,9 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
-    create_engine,
-    event,
-    make_url,
 )
 
 metadata = MetaData()
-_WAIT_SECONDS = 30  # for the connection that writes
-_READERS = 8
 conversations = Table(
     "conversations",
     metadata,
@@ -35,6 +31,7 @@ conversations = Table(
     Column("created", Float, nullable=False),
     Column("updated", Float, nullable=False),
     Index("by_state", "state", "updated"),
+    Index("conversations_by_use", "updated"),
 )
 messages = Table(
     "messages",
@@ -47,6 +44,7 @@ messages = Table(
     Column("reply", Text),
     Column("created", Float, nullable=False),
     UniqueConstraint("conversation_id", "message_id", "role"),
+    Index("messages_by_time", "created"),
 )
 handoffs = Table(
     "handoffs",
@@ -134,6 +132,17 @@ curated_hits = Table(
     Column("created", Float, nullable=False),
     UniqueConstraint("message"),
 )
+cited = Table(
+    "cited",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("subject", Text, nullable=False),
+    Column("conversation_id", String(32), nullable=False, index=True),
+    Column("message", Integer, nullable=False),
+    Column("created", Float, nullable=False),
+    UniqueConstraint("message", "subject"),
+    Index("cited_by_subject", "subject", "created"),
+)
 audit = Table(
     "audit",
     metadata,
@@ -142,6 +151,8 @@ audit = Table(
     Column("what", String(64), nullable=False),
     Column("detail", Text, nullable=False),
     Column("created", Float, nullable=False),
+    Index("audit_by_who", "who", "id"),
+    Index("audit_by_what", "what", "id"),
 )
 identity_tries = Table(
     "identity_tries",
@@ -164,33 +175,26 @@ used_tokens = Table(
     Column("id", String(64), primary_key=True),
     Column("expires", Float, nullable=False),
 )
-
-
-def open_engines(url: str) -> tuple[Engine, Engine]:
-    """(the engine that writes, the one that reads) of a database.
-
-    On SQLite one connection writes, so that those who write queue for it in order instead of
-    sleeping until the file is free, and reading waits for nobody.
-    """
-    if make_url(url).get_backend_name() != "sqlite":
-        engine = create_engine(url)
-        return engine, engine
-    writer = create_engine(url, pool_size=1, max_overflow=0, pool_timeout=_WAIT_SECONDS)
-    reader = create_engine(url, pool_size=_READERS, max_overflow=_READERS)
-    for engine, begin in ((writer, "BEGIN IMMEDIATE"), (reader, "BEGIN")):
-        _set_up(engine, begin)
-    return writer, reader
-
-
-def _set_up(engine: Engine, begin: str) -> None:
-    @event.listens_for(engine, "connect")
-    def _pragmas(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA busy_timeout=10000")  # for other processes
-        connection.execute("PRAGMA synchronous=FULL")
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Any) -> None:
-        # busy_timeout does not cover a read that turns into a write, so writers say so at once.
-        connection.exec_driver_sql(begin)
+staff = Table(
+    "staff",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("login", String(64), nullable=False, unique=True),
+    Column("name", String(40), nullable=False, unique=True),
+    Column("role", String(10), nullable=False),
+    Column("password", String(256)),
+    Column("must_change", Integer, nullable=False),
+    Column("disabled", Integer, nullable=False),
+    Column("subject", String(512), unique=True),
+    Column("created", Float, nullable=False),
+    Column("logged_in", Float),
+)
+staff_sessions = Table(
+    "staff_sessions",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("staff", Integer, nullable=False, index=True),
+    Column("language", String(8), nullable=False),
+    Column("seen", Float, nullable=False),
+    Column("expires", Float, nullable=False),
+)

@@ -126,6 +126,14 @@ def _csv_rows(text: str) -> Iterator[tuple[int, Any]]:
     yield from found.values()
 
 
+def dialogue_of(row: Any, usual_id: str) -> Dialogue:
+    """The dialogue of a record in any of the formats. Raises DataError for one without turns."""
+    try:
+        return _dialogue(row, usual_id)
+    except _UnusableError as error:
+        raise DataError(str(error)) from error
+
+
 def _dialogue(row: Any, usual_id: str) -> Dialogue:
     if not isinstance(row, dict):
         raise _UnusableError("not a JSON object")

@@ -151,7 +151,7 @@ def _kept(sources: Sequence[Path], counts: Counts) -> dict[str, Dialogue]:
     for item in read_dialogues(sources):
         counts.read += 1
         result = item if isinstance(item, Dropped) else clean(item)
-        if isinstance(result, Dialogue) and (digest := _hash_of(result.turns)) in cleaned:
+        if isinstance(result, Dialogue) and (digest := source_hash(result.turns)) in cleaned:
             result = Dropped(result.id, "duplicate")
         if isinstance(result, Dropped):
             counts.drop(result)
@@ -254,6 +254,7 @@ def _passage(passage: str | dict[str, Any], said: str, lookup: PassageLookup | N
     return lookup(passage, said) if lookup else None
 
 
-def _hash_of(turns: Iterable[Turn]) -> str:
+def source_hash(turns: Iterable[Turn]) -> str:
+    """What stands for a cleaned dialogue: the hash of its turns, however they are spaced."""
     text = "\n".join(f"{t.role}: {' '.join(t.text.split())}" for t in turns)
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()

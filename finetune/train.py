@@ -105,7 +105,8 @@ def train_adapter(
             recipe=values,
             template=template,
             training=asdict(outcome)
-            | {"examples": len(encoded), "replayed": len(earlier), "parameters": trained},
+            | {"examples": len(encoded), "replayed": len(earlier), "parameters": trained}
+            | ({"replay_sha256": fingerprint["replay"]} if replay else {}),
             created=datetime.now(UTC).isoformat(timespec="milliseconds"),
         ).write(unfinished)
         validate_adapter(unfinished, folder)

@@ -227,8 +227,8 @@ def purge(
         settings = settings_of(home)
         report = purge_documents(Versions(settings.home), what)
         replies = 0
-        if (settings.home / "conversations.sqlite").is_file():
-            store = Conversations.in_home(settings.home)
+        if settings.has_store:
+            store = Conversations.of(settings)
             replies = store.withdraw(report.documents)
             store.close()
         if as_json:

@@ -14,12 +14,14 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
 from knowledge.errors import EmptyKnowledge, VersionError
 from knowledge.store import MANIFEST, PREPARED
+
+_NAME = "%Y%m%d-%H%M%S-%f"  # of a version
 
 
 class Pointer(Protocol):
@@ -70,8 +72,12 @@ class Versions:
         return self.folder / name
 
     def new_name(self) -> str:
-        """A name that sorts by time, to the microsecond: rollback goes by that order."""
-        return f"{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"
+        """A name that sorts by time, to the microsecond, and after all there are: rollback goes by
+        that order, also where the clock has been set back."""
+        name, latest = f"{datetime.now(UTC):{_NAME}}", max(self.complete(), default="")
+        if name > latest:
+            return name
+        return f"{datetime.strptime(latest, _NAME) + timedelta(microseconds=1):{_NAME}}"
 
     def complete(self) -> list[str]:
         """Names of whole versions, oldest first."""

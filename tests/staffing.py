@@ -11,11 +11,15 @@ import pytest
 from argon2 import PasswordHasher
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from sqlalchemy import insert
 
+from assistant import passwords, tables
+from assistant.accounts import Account, Accounts
 from assistant.contract import reply_to_json, trace_of
 from assistant.conversations import Conversations, StoredMessage
 from assistant.generation import QuotingComposer
 from assistant.pipeline import Listener, ignore
+from assistant.roles import Role
 from assistant.service import ChatService
 from assistant.settings import Settings, WebSettings
 from assistant.types import (
@@ -29,13 +33,19 @@ from assistant.types import (
     Utterance,
     WordWeight,
 )
-from assistant.web import auth, publishing
+from assistant.web import publishing
+from assistant.web.auth import COOKIE, Sessions, StaffFile
 from assistant.web.guard import Guard
 from assistant.web.staff import mount_staff
 from assistant.web.uploads import Uploads
 
-AGENT, OPERATOR = "agents-pass", "operators-pass"
+AGENT, OPERATOR, ADMIN = "agents-pass", "operators-pass", "admins-pass"
 HOST = "http://testserver"
+# Who works here: the name, the role, and the password. The log-in is the name.
+PEOPLE: dict[str, tuple[Role, str]] = {
+    "Ada": ("agent", AGENT), "Bruno": ("agent", AGENT), "Dora": ("agent", AGENT),
+    "王芳": ("agent", AGENT), "Mina": ("operator", OPERATOR), "Root": ("admin", ADMIN),
+}  # fmt: skip
 QUOTE = "You can return an unused item within 30 days of delivery."
 
 
@@ -92,9 +102,8 @@ def stored(text: str, number: int = 1) -> StoredMessage:
 
 
 def staff_settings(home: Path, **web: object) -> Settings:
-    """Settings with known passwords."""
-    passwords = {"agent_password": AGENT, "operator_password": OPERATOR}
-    return Settings(home=home, web=WebSettings(**(passwords | web)))  # type: ignore[arg-type]
+    """Settings of the web, in a home."""
+    return Settings(home=home, web=WebSettings(**web))  # type: ignore[arg-type]
 
 
 def chat_service(settings: Settings) -> ChatService:
@@ -113,19 +122,52 @@ def staff_app(
     command: Sequence[str] | None = None,
 ) -> FastAPI:  # fmt: skip
     """The staff's pages as app.py mounts them, with quick password hashes."""
-    monkeypatch.setattr(auth, "PasswordHasher", quick_hasher)
+    monkeypatch.setattr(passwords, "PasswordHasher", quick_hasher)
+    hire(service.conversations)
     if command:
         monkeypatch.setattr(publishing, "COMMAND", tuple(command))
     app = FastAPI()
+    app.state.store = service.conversations
     app.add_middleware(Guard)
-    mount_staff(app, settings, service, auth.StaffFile(settings.home))
+    mount_staff(app, settings, service, StaffFile(settings.home))
     return app
 
 
-def log_in(client: TestClient, role: str, password: str = "", name: str = "Ada") -> int:
-    """Log a client in; returns the status."""
-    right = AGENT if role == "agent" else OPERATOR
-    form = {"role": role, "name": name, "password": password or right}
+def accounts_of(store: Conversations) -> Accounts:
+    """The accounts, with quick password hashes."""
+    return Accounts(store, passwords.Passwords(quick_hasher()), "Maplewick")
+
+
+def hire(store: Conversations, *names: str) -> Accounts:
+    """Give everybody, or these, an account with a password that does not have to be changed."""
+    accounts = accounts_of(store)
+    known = {a.name for a in accounts.all()}
+    wanted = {n: PEOPLE.get(n, ("agent", AGENT)) for n in names or PEOPLE if n not in known}
+    rows = [
+        {"login": name.casefold(), "name": name, "role": role, "must_change": 0, "disabled": 0,
+         "password": quick_hasher().hash(password), "created": 1.0}
+        for name, (role, password) in wanted.items()
+    ]  # fmt: skip
+    if rows:
+        with store.engine.begin() as connection:
+            connection.execute(insert(tables.staff), rows)
+    return accounts
+
+
+def cookies(sessions: Sessions, name: str, language: str = "en") -> dict[str, str]:
+    """The cookies of somebody who has logged in."""
+    return {COOKIE: sessions.start(account(sessions, name), language)}
+
+
+def account(sessions: Sessions, name: str) -> Account:
+    """Somebody's account, in the store that keeps the sessions."""
+    return hire(sessions.store, name).get(name)
+
+
+def log_in(client: TestClient, role: str, password: str = "", name: str = "") -> int:
+    """Log somebody in who has a role; returns the status."""
+    name = name or next(n for n, (has, _) in PEOPLE.items() if has == role)
+    form = {"login": name, "password": password or PEOPLE[name][1]}
     reply = client.post("/login", data=form, headers={"origin": HOST}, follow_redirects=False)
     return reply.status_code
 

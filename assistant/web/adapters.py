@@ -7,12 +7,13 @@ where `finetune train --out HOME/trained/NAME` puts them; no other folder can be
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
+from assistant.audit import AuditEntry, AuditQuery, AuditTrail
 from assistant.served import ServedModel
 from assistant.service import ChatService
 from assistant.settings import Settings
@@ -31,8 +32,9 @@ from finetune.registry import (
 
 TRAINED = "trained"  # in the home
 FIGURES = ("perplexity", "supported", "rouge_l", "chrf", "cites", "same_language")
-_ENTRIES = 400  # of the audit log that are searched
-_ACTIONS = frozenset({"promote_adapter", "start_canary", "stop_canary", "roll_back_adapter"})
+_ACTIONS = AuditQuery(
+    whats=("promote_adapter", "start_canary", "stop_canary", "roll_back_adapter", "stopped")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,10 +174,9 @@ class Adapters:
         self._heed()
         return name
 
-    def entries(self) -> list[dict[str, Any]]:
+    def entries(self) -> list[AuditEntry]:
         """What was done with adapters, by people and by the watch over the canary; newest first."""
-        found = self.audit.audit(_ENTRIES)
-        return [e for e in found if e["what"] in _ACTIONS or is_stop(e)]
+        return AuditTrail(self.audit).newest(_ACTIONS)
 
     def _folder(self, adapter: str) -> Path:
         """The folder of one that is listed. Raises AdapterError."""
@@ -202,9 +203,9 @@ class Adapters:
             threading.Thread(target=served.heed, name="adapter", daemon=True).start()
 
 
-def is_stop(entry: Mapping[str, Any]) -> bool:
+def is_stop(entry: AuditEntry) -> bool:
     """Whether an entry of the audit log tells that the watch stopped a canary."""
-    return (entry["who"], entry["what"]) == ("canary", "stopped")
+    return (entry.who, entry.what) == ("canary", "stopped")
 
 
 def same_dialogues(first: Listed, second: Listed) -> bool:

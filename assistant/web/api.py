@@ -22,7 +22,7 @@ from assistant.conversations import Conversation, StoredMessage
 from assistant.errors import InputError
 from assistant.handoff import EMAIL, MAX_EMAIL
 from assistant.service import ChatService, public_view
-from assistant.web.identity import Identities, Tickets
+from assistant.web.identity import REFUSAL, Identities, Tickets
 from assistant.web.turns import Turn, Turns
 
 _POLL_SECONDS = 1.0
@@ -78,7 +78,7 @@ def api_routes(
         """The conversation that the bearer token opens."""
         scheme, _, token = authorization.partition(" ")
         if scheme.casefold() != "bearer" or not tickets.opens(token.strip(), conversation_id):
-            raise HTTPException(401, "give this conversation's token: Authorization: Bearer TOKEN")
+            raise HTTPException(401, REFUSAL)
         found = await anyio.to_thread.run_sync(store.get, conversation_id, limiter=reading)
         if found is None:
             raise HTTPException(404, "this conversation does not exist, or was deleted")
@@ -103,7 +103,7 @@ def api_routes(
             try:
                 customer = identities.customer(opening.identity)
             except InputError as error:
-                raise HTTPException(403, str(error)) from error
+                raise HTTPException(401, str(error)) from error
         begun = service.start(opening.language, customer)
         return {"conversation_id": begun.id, "token": tickets.issue(begun.id)}
 

@@ -80,6 +80,7 @@ class Desk:
     def open(self, opened: object, request: gr.Request) -> Screen:
         """The whole page, when it is opened or loaded again."""
         session = self._session(request)
+        self.sessions.note(session)
         words = staff_texts(session.language)
         return self._screen(session, _id(opened), Seen())._replace(
             bar=render("bar.html", words=words, session=session, title=words["desk_title"]),
@@ -97,6 +98,7 @@ class Desk:
     ) -> Screen:
         """What the agent did; what names no known action changes nothing."""
         session, seen = self._session(request), seen or Seen()
+        self.sessions.note(session)
         opened = was = _id(opened)
         detail: dict[str, Any] = event._data if isinstance(event._data, dict) else {}
         if (notice := self.canned.act(detail, session)) is not None:
@@ -127,7 +129,7 @@ class Desk:
     def _session(self, request: gr.Request) -> Session:
         """Who asks. The gate has let the request in, but a queue of events may outlive that."""
         session = self.sessions.read(dict(request.cookies))
-        if session is None or session.role != "agent":
+        if session is None or session.must_change or not session.may("agent"):
             raise gr.Error("log in again", print_exception=False)
         return session
 

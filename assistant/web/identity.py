@@ -7,10 +7,14 @@ once. Nothing that a customer types says who they are.
 
 from __future__ import annotations
 
+import re
 import time
 
 import jwt
 from itsdangerous import BadData, URLSafeSerializer
+from starlette.datastructures import Headers
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from assistant.conversations import Conversations
 from assistant.errors import InputError
@@ -18,6 +22,8 @@ from assistant.errors import InputError
 _LONGEST_SECONDS = 3600
 _LEAST_SECRET = 32  # characters: RFC 7518, section 3.2, asks for 256 bits
 _LONGEST_ID = 64
+_CONVERSATION = re.compile(r"/api/v1/conversations/([^/]+)(?:/.*)?")
+REFUSAL = "give this conversation's token: Authorization: Bearer TOKEN"
 
 
 class Tickets:
@@ -36,6 +42,30 @@ class Tickets:
             return bool(self._signer.loads(token) == conversation_id)
         except BadData:
             return False
+
+
+class TicketGate:
+    """ASGI middleware: a conversation's token is looked at before anything that is sent is read."""
+
+    def __init__(self, app: ASGIApp, tickets: Tickets) -> None:
+        self.app = app
+        self.tickets = tickets
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or refuse it with 401."""
+        target: ASGIApp = self.app
+        # A browser asks with OPTIONS, and without the token, whether it may ask at all.
+        if scope["type"] == "http" and scope["method"] != "OPTIONS":
+            asked = _CONVERSATION.fullmatch(scope["path"])
+            if asked and not self.tickets.opens(bearer(Headers(scope=scope)), asked[1]):
+                target = JSONResponse({"detail": REFUSAL}, 401)
+        await target(scope, receive, send)
+
+
+def bearer(headers: Headers) -> str:
+    """The token of a request, or nothing."""
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.casefold() == "bearer" else ""
 
 
 class Identities:

@@ -1,135 +1,211 @@
-"""Log-in, log-out and the interface language: plain pages without scripts."""
+"""Log-in, log-out, the interface language and the choice of a password: plain pages without
+scripts."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import math
-import time
-import unicodedata
 from collections.abc import Mapping
-from urllib.parse import parse_qsl
+from dataclasses import dataclass
+from urllib.parse import urlsplit
 
+import anyio
 from fastapi import FastAPI, Request
-from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi.responses import RedirectResponse
 from starlette.responses import Response
 
-from assistant.web.auth import COOKIE, ROLES, Lockout, Passwords, Role, Session, Sessions
-from assistant.web.gate import AREAS, PAGE_POLICY
-from assistant.web.staff_html import render, staff_languages, staff_texts
-from assistant.web.texts import preferred
+from assistant.accounts import Account, AccountError, Accounts
+from assistant.passwords import LONGEST, SHORTEST
+from assistant.roles import may
+from assistant.web.auth import Session, Sessions
+from assistant.web.forms import language_of, page, read_form, with_cookie, without_cookie
+from assistant.web.gate import AREAS, CHANGE_PASSWORD, HOME
+from assistant.web.lockout import Lockout
+from assistant.web.staff_html import staff_languages
 
 log = logging.getLogger(__name__)
-PAGE_OF: Mapping[Role, str] = {role: f"{area}/" for area, role in reversed([*AREAS.items()])}
-_MAX_FORM_BYTES = 4096
-_MAX_NAME = 40
+# One Argon2 verification takes 64 MiB, so a flood of log-ins must not run many at once, nor take
+# the threads of everybody else.
+_VERIFICATIONS = 2
 
 
-def login_app(passwords: Passwords, sessions: Sessions) -> FastAPI:
-    """An application with the routes /login, /logout and /staff/language, and no others."""
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """The company's own log-in, as the form offers it; see oidc.py."""
+
+    name: str
+    path: str
+
+
+class Entrance:
+    """What the pages of the entrance share: accounts, sessions and the lock."""
+
+    def __init__(
+        self, accounts: Accounts, sessions: Sessions, provider: Provider | None = None
+    ) -> None:
+        self.accounts = accounts
+        self.sessions = sessions
+        self.provider = provider
+        self.lockout = Lockout()
+        self.verifying = anyio.CapacityLimiter(_VERIFICATIONS)
+
+    async def check(self, request: Request, login: str, password: str) -> Account | float | None:
+        """The account, or None, or how many seconds to wait until the next try is looked at."""
+        address = request.client.host if request.client else ""
+        wait = self.lockout.count(login, address)
+        if wait:
+            log.warning("log-in closed for address %s", address)
+            return wait
+        run = anyio.to_thread.run_sync
+        account = await run(self.accounts.check, login, password, limiter=self.verifying)
+        if account is None:
+            log.warning("wrong log-in or password from address %s", address)
+            if self.lockout.is_closed(login, address):
+                # Written whether there is such an account or not; what was typed may be a password.
+                await run(self.accounts.store.log, "nobody", "user_locked", f"address {address}")
+            return None
+        self.lockout.forgive(login, address)
+        return account
+
+    async def begin(self, request: Request, account: Account, response: Response) -> Response:
+        """The response with a new session; one that was open in this browser ends."""
+        before: Session | None = request.state.staff
+        run = anyio.to_thread.run_sync
+        if before:
+            await run(self.sessions.end, before)
+        token = await run(self.sessions.start, account, language_of(request))
+        await run(self.accounts.store.log, account.name, "log_in", account.login)
+        return with_cookie(request, self.sessions, token, response)
+
+
+def login_app(entrance: Entrance) -> FastAPI:
+    """An application with the routes of the entrance, and no others."""
     routes = FastAPI(openapi_url=None)
-    lockout = Lockout()
+    sessions = entrance.sessions
 
     @routes.get("/login")
     def form(request: Request) -> Response:
-        return _form(request, {"role": request.query_params.get("role", "")})
+        return login_form(request, entrance, {"to": request.query_params.get("to", "")})
 
     @routes.post("/login")
     async def log_in(request: Request) -> Response:
-        values = await _read_form(request)
-        role, name = values.get("role", ""), clean_name(values.get("name", ""))
-        address = request.client.host if request.client else ""
-        wait = lockout.count(role, address)
-        if wait:
-            log.warning("log-in closed: role %r, address %s", role[:20], address)
-            return _form(request, values, "locked", 429, math.ceil(wait / 60))
-        right = await asyncio.to_thread(passwords.verify, role, values.get("password", ""))
-        known = next((r for r in ROLES if r == role), None)
-        if known is None or not right:
-            log.warning("wrong password: role %r, address %s", role[:20], address)
-            return _form(request, values, "wrong", 401)
-        lockout.forgive(role, address)
-        if not name:
-            return _form(request, values, "name_missing", 422)
-        session = sessions.start(known, name, _language(request))
-        return _with_cookie(request, sessions, session)
+        values = await read_form(request)
+        login, password = values.get("login", ""), values.get("password", "")
+        account = await entrance.check(request, login, password)
+        if isinstance(account, float):
+            return login_form(request, entrance, values, "locked", 429, math.ceil(account / 60))
+        if account is None:
+            return login_form(request, entrance, values, "wrong", 401)
+        target = RedirectResponse(way_in(account, values.get("to", "")), 303)
+        return await entrance.begin(request, account, target)
 
     @routes.post("/logout")
     def log_out(request: Request) -> Response:
         session: Session | None = request.state.staff
         if session:
             sessions.end(session)
-        response = RedirectResponse("/login", 303)
-        response.delete_cookie(COOKIE, httponly=True, samesite="strict")
-        return response
+            entrance.accounts.store.log(session.name, "log_out", session.login)
+        return without_cookie(request)
 
     @routes.post("/staff/language")
     async def change_language(request: Request) -> Response:
         session: Session | None = request.state.staff
         if session is None:
             return RedirectResponse("/login", 303)
-        wanted = (await _read_form(request)).get("language", "")
-        language = wanted if wanted in staff_languages() else session.language
-        return _with_cookie(request, sessions, sessions.in_language(session, language))
+        wanted = (await read_form(request)).get("language", "")
+        if wanted in staff_languages():
+            await anyio.to_thread.run_sync(sessions.speak, session, wanted)
+        return RedirectResponse(_back(request, session), 303)
+
+    @routes.get(CHANGE_PASSWORD)
+    def password_form(request: Request) -> Response:
+        if request.state.staff is None:
+            return RedirectResponse("/login", 303)
+        return _password_form(request)
+
+    @routes.post(CHANGE_PASSWORD)
+    async def change_password(request: Request) -> Response:
+        if request.state.staff is None:
+            return RedirectResponse("/login", 303)
+        return await _change_password(request, entrance)
 
     return routes
 
 
-def clean_name(name: str) -> str:
-    """A name in one line, without characters that cannot be seen."""
-    seen = "".join(c for c in name if not unicodedata.category(c).startswith("C"))
-    return " ".join(seen.split())[:_MAX_NAME].strip()
+def way_in(account: Account, wanted: str) -> str:
+    """Where a log-in leads: to the page that was asked for, where the account may go there."""
+    if account.must_change:
+        return CHANGE_PASSWORD
+    allowed = wanted in AREAS and may(account.role, AREAS[wanted])
+    return f"{wanted if allowed else HOME[account.role]}/"
 
 
-async def _read_form(request: Request) -> dict[str, str]:
-    """A small urlencoded form. Raises nothing: what cannot be read is an empty form."""
-    body = b""
-    async for part in request.stream():
-        body += part
-        if len(body) > _MAX_FORM_BYTES:
-            return {}
+async def _change_password(request: Request, entrance: Entrance) -> Response:
+    """Whoever knows the password may choose another one; it ends all sessions, and a new one
+    begins."""
+    session: Session = request.state.staff
+    values = await read_form(request)
+    new = values.get("new", "")
+    if session.outside:
+        return _password_form(request, "password_outside", 403)
+    account = await entrance.check(request, session.login, values.get("password", ""))
+    if isinstance(account, float):
+        return _password_form(request, "locked", 429, math.ceil(account / 60))
+    if account is None:
+        return _password_form(request, "password_wrong", 401)
+    if new != values.get("again", ""):
+        return _password_form(request, "password_differs", 422)
+    run = anyio.to_thread.run_sync
     try:
-        return dict(parse_qsl(body.decode(), max_num_fields=10))
-    except ValueError:
-        return {}
+        await run(entrance.accounts.choose, session.login, new, limiter=entrance.verifying)
+        account = await run(entrance.accounts.get, session.login)
+    except AccountError as error:
+        return _password_form(request, f"password_{error.problem}", 422)
+    return await entrance.begin(request, account, RedirectResponse(way_in(account, ""), 303))
 
 
-def _language(request: Request) -> str:
-    wanted = request.query_params.get("language", "")
-    if wanted in staff_languages():
-        return wanted
-    return preferred(request.headers.get("accept-language", ""))
+def _back(request: Request, session: Session) -> str:
+    """To the page that the language was changed on."""
+    path = urlsplit(request.headers.get("referer", "")).path
+    if path.rstrip("/") in AREAS or path == CHANGE_PASSWORD:
+        return path
+    return f"{HOME[session.role]}/"
 
 
-def _form(
+def login_form(
     request: Request,
+    entrance: Entrance,
     values: Mapping[str, str],
     problem: str = "",
     status: int = 200,
     minutes: int = 0,
 ) -> Response:
     """The log-in page; the password is never sent back."""
-    language = _language(request)
-    page = render(
+    to = values.get("to", "")
+    return page(
+        request,
         "login.html",
-        words=staff_texts(language),
-        role="operator" if values.get("role") == "operator" else "agent",
-        name=clean_name(values.get("name", "")),
+        status,
+        login=values.get("login", "")[:64],
+        to=to if to in AREAS else "",
         problem=problem,
         minutes=minutes,
+        provider=entrance.provider,
     )
-    return HTMLResponse(page, status, {"content-security-policy": PAGE_POLICY})
 
 
-def _with_cookie(request: Request, sessions: Sessions, session: Session) -> Response:
-    """To the role's page, with the session in a cookie that scripts cannot read."""
-    response = RedirectResponse(PAGE_OF[session.role], 303)
-    response.set_cookie(
-        COOKIE,
-        sessions.token(session),
-        max_age=max(0, int(session.expires - time.time())),
-        httponly=True,
-        samesite="strict",
-        secure=request.url.scheme == "https",
+def _password_form(
+    request: Request, problem: str = "", status: int = 200, minutes: int = 0
+) -> Response:
+    session: Session = request.state.staff
+    return page(
+        request,
+        "password.html",
+        status,
+        session=session,
+        problem=problem,
+        minutes=minutes,
+        shortest=SHORTEST,
+        longest=LONGEST,
+        home=f"{HOME[session.role]}/",
     )
-    return response

@@ -19,6 +19,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from assistant.audit import AuditQuery, AuditTrail
 from assistant.conversations import Conversations
 from assistant.settings import Settings
 from assistant.web.uploads import Upload, Uploads
@@ -33,7 +34,8 @@ Kind = Literal["preview", "publish"]
 COMMAND = (sys.executable, "-m", "knowledge")
 # A refresh that hangs must not keep the operators out for ever.
 _LONGEST_SECONDS = 4 * 3600
-_AUDIT_ENTRIES = 1000
+_PUBLISHED = AuditQuery(whats=("publish",))
+_PUBLICATIONS = 1000  # that are searched for who made a version
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +140,7 @@ class Publisher:
 
     def history(self) -> list[Version]:
         """The versions, newest first."""
-        entries = self.audit.audit(_AUDIT_ENTRIES)
-        by = {entry["detail"]: entry["who"] for entry in entries if entry["what"] == "publish"}
+        by = {e.detail: e.who for e in AuditTrail(self.audit).newest(_PUBLISHED, _PUBLICATIONS)}
         current = self.versions.served()
         waiting = self.versions.prepared()
         names = [n for n in reversed(self.versions.complete()) if n not in waiting]

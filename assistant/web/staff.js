@@ -7,8 +7,9 @@ element.addEventListener("click", (event) => {
   if (inserter) return window.frontdeskStaff.insert(inserter.dataset.insert);
   const button = event.target.closest("button[data-act]");
   if (!button || (button.dataset.sure && !confirm(button.dataset.sure))) return;
-  const { sure, ...detail } = button.dataset;
+  const { sure, focus, ...detail } = button.dataset;
   act(detail);
+  if (focus) document.getElementById(focus).focus(); // who turns a page reads on at its top
 });
 
 element.addEventListener("submit", (event) => {

@@ -132,7 +132,7 @@ def upload_routes(uploads: Uploads, audit: AuditLog) -> APIRouter:
     @routes.put("/operator/uploads")
     async def put(request: Request, name: str = "") -> Response:
         session: Session | None = getattr(request.state, "staff", None)
-        if session is None or session.role != "operator":
+        if session is None or not session.may("operator"):
             return JSONResponse({"error": "log in first"}, 401)
         try:
             if int(request.headers.get("content-length") or 0) > uploads.max_bytes:

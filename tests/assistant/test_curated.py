@@ -66,7 +66,7 @@ def test_what_is_added_is_there_and_in_the_audit_log(
     assert (kept.question, kept.wordings, kept.who) == (STRIKE.question, STRIKE.wordings, "Mina")
     assert kept.answer == STRIKE.answer.replace("  ", " ")
     assert [(e["who"], e["what"], e["detail"]) for e in store.audit()] == [
-        ("Mina", "curated_add", STRIKE.question)
+        ("Mina", "curated_add", f"{STRIKE.question} ({kept.evidence_id})")
     ]
 
 

@@ -12,11 +12,11 @@ import pytest
 import uvicorn
 
 from app import create_app
+from assistant import passwords
 from assistant.conversations import Conversations
 from assistant.service import ChatService
-from assistant.web import auth
 from tests.journeys.scripted import Announcing
-from tests.staffing import quick_hasher, staff_settings
+from tests.staffing import hire, quick_hasher, staff_settings
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
@@ -54,7 +54,8 @@ def service(home: Path) -> Iterator[ChatService]:
 def url(service: ChatService) -> Iterator[str]:
     """The whole application, served."""
     with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setattr(auth, "PasswordHasher", quick_hasher)
+        monkeypatch.setattr(passwords, "PasswordHasher", quick_hasher)
+        hire(service.conversations)
         app = create_app(service.assistant.settings, service)
         server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning"))
         thread = threading.Thread(target=server.run, daemon=True)
@@ -81,7 +82,7 @@ def enter(browser: Browser, url: str) -> Iterator[Callable[..., Page]]:
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.goto(url + path)
         assert "/login" in page.url
-        page.locator("input[name=name]:focus").wait_for()  # as a person waits for the cursor
+        page.locator("input[name=login]:focus").wait_for()  # as a person waits for the cursor
         page.keyboard.type(name)
         page.keyboard.press("Tab")
         page.keyboard.type(password)

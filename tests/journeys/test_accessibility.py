@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from assistant.audit import PAGE
 from assistant.service import ChatService
-from tests.staffing import AGENT, OPERATOR
+from tests.staffing import ADMIN, AGENT, OPERATOR, PEOPLE, accounts_of
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
@@ -109,7 +110,9 @@ def test_the_widget(context: BrowserContext, check: Check, url: str) -> None:
 
 def log_in(page: Page, url: str, path: str, password: str) -> None:
     page.goto(url + path)
-    page.locator("input[name=name]").fill("Ada")
+    page.locator("input[name=login]").fill(
+        next(n for n, (_, own) in PEOPLE.items() if own == password)
+    )
     page.locator("input[name=password]").fill(password)
     page.keyboard.press("Enter")
     page.wait_for_url(f"{url}{path}/")
@@ -121,8 +124,6 @@ def test_the_desk(context: BrowserContext, check: Check, url: str, service: Chat
     service.send(asked.id, "Can I return it?")
     service.send(asked.id, "My plate is broken")
     page = context.new_page()
-    page.goto(f"{url}/login?role=agent")
-    check(page, "log-in")
     log_in(page, url, "/desk", AGENT)
     page.locator(f'.sd-row[data-id="{asked.id}"]').wait_for()
     check(page, "queue")
@@ -138,6 +139,69 @@ def test_the_desk(context: BrowserContext, check: Check, url: str, service: Chat
     check(page, "trace")
 
 
+def test_the_log_in_and_the_choice_of_a_password(
+    context: BrowserContext, check: Check, url: str, service: ChatService
+) -> None:
+    page = context.new_page()
+    page.goto(f"{url}/login")
+    check(page, "log-in")
+    login = f"new{len(accounts_of(service.conversations).all())}"
+    _, password = accounts_of(service.conversations).add(login, "agent", "tests")
+    page.locator("input[name=login]").fill(login)
+    page.locator("input[name=password]").fill("wrong")
+    page.keyboard.press("Enter")
+    page.locator("input[name=password]:focus").wait_for()  # where the next try is typed
+    check(page, "wrong password")
+    page.locator("input[name=password]").fill(password)
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"{url}/staff/password")
+    check(page, "first log-in")
+    for name, text in (("password", password), ("new", "too short"), ("again", "too short")):
+        page.locator(f"input[name={name}]").fill(text)
+    page.keyboard.press("Enter")
+    page.locator("input[name=new]:focus[aria-invalid]").wait_for()
+    check(page, "a password that may not be chosen")
+    for name, text in (("password", password), ("new", "four lamps under ice")):
+        page.locator(f"input[name={name}]").fill(text)
+    page.locator("input[name=again]").fill("four lamps under ice")
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"{url}/desk/")
+    page.locator(".fd-menu summary").press("Enter")
+    check(page, "menu")
+    page.locator('.fd-menu a[href="/staff/password"]').press("Enter")
+    page.locator("#password:focus").wait_for()
+    check(page, "another password")
+    page.goto(f"{url}/operator/")
+    check(page, "another role's page")
+
+
+def test_the_accounts(
+    context: BrowserContext, check: Check, url: str, service: ChatService
+) -> None:
+    page = context.new_page()
+    page.on("dialog", lambda dialog: dialog.accept())
+    log_in(page, url, "/operator", ADMIN)
+    page.locator('.sd-room[data-name="users"]').press("Enter")
+    page.locator(".sd-people li").first.wait_for()
+    page.locator("#sd-users-new > summary").press("Enter")
+    check(page, "the form")
+    login = f"new{len(accounts_of(service.conversations).all())}"
+    page.locator(".sd-users-form input[name=login]").fill(login)
+    page.keyboard.press("Enter")
+    page.locator("#sd-once").wait_for()
+    page.locator(".sd-person", has_text=login).first.wait_for()
+    check(page, "a one-time password")
+    mine = page.locator(".sd-people li", has=page.get_by_text(login, exact=True).first)
+    mine.locator("summary").press("Enter")
+    mine.locator("select").select_option("operator")
+    check(page, "what can be done")
+    mine.locator(".sd-user-role button").press("Enter")
+    page.locator(".sd-notice:not(:empty)").wait_for()
+    check(page, "changed")
+    page.locator(".fd-menu summary").press("Enter")
+    check(page, "menu")
+
+
 def test_every_room_of_the_operators_page(context: BrowserContext, check: Check, url: str) -> None:
     page = context.new_page()
     log_in(page, url, "/operator", OPERATOR)
@@ -148,6 +212,33 @@ def test_every_room_of_the_operators_page(context: BrowserContext, check: Check,
         page.locator(f'.sd-room[data-name="{name}"][aria-current]').wait_for()
         page.wait_for_timeout(500)
         check(page, name)
+
+
+def test_the_audit_log(
+    context: BrowserContext, check: Check, url: str, service: ChatService
+) -> None:
+    log = service.conversations.log
+    log("Mina", "allow", "en-returns-general#1: an example")
+    service.send(service.start("en").id, "Can I return it?")
+    for n in range(PAGE):
+        log("Mina", "upload", f"{n}.md")
+    page = context.new_page()
+    log_in(page, url, "/operator", OPERATOR)
+    page.locator('.sd-room[data-name="audit"]').click()
+    page.locator("#sd-log-older").press("Enter")
+    page.locator("#sd-log-found:focus").wait_for()  # who turns the page reads on at its top
+    page.locator(".sd-log summary").first.press("Enter")
+    page.locator(".sd-log details[open] code").first.wait_for()
+    check(page, "replies that rest on it")
+    field = page.locator(".sd-log-find input[name=words]")
+    field.fill("nothing like it")
+    field.press("Enter")
+    page.locator(".sd-log .sd-empty").wait_for()
+    check(page, "nothing found")
+    page.locator(".sd-log-find button[type=reset]").press("Enter")
+    page.locator(".sd-log-entries").wait_for()
+    assert field.input_value() == "", "what was looked for is gone from the form too"
+    check(page, "newest")
 
 
 def test_the_test_bench(context: BrowserContext, check: Check, url: str) -> None:

@@ -28,7 +28,7 @@ def contexts(browser: Browser) -> Iterator[list[BrowserContext]]:
 def staff(context: BrowserContext, url: str, path: str, name: str, password: str) -> Page:
     page = context.new_page()
     page.goto(url + path)
-    page.locator("input[name=name]").fill(name)
+    page.locator("input[name=login]").fill(name)
     page.locator("input[name=password]").fill(password)
     page.keyboard.press("Enter")
     page.wait_for_url(f"{url}{path}/")

@@ -43,7 +43,7 @@ class AdaptersPanel:
         entries = adapters.entries()
         served = adapters.served
         answering = (served.current, served.canary, served.problem) if served else None
-        return adapters.stamps(), answering, entries[0]["id"] if entries else 0
+        return adapters.stamps(), answering, entries[0].id if entries else 0
 
     def render(self, words: Words) -> str:
         """See Panel."""
@@ -143,13 +143,13 @@ class CanaryPanel:
         pointed = self.adapters.pointed()
         entries = self.adapters.entries()
         answers = self.adapters.answers(pointed.canary)
-        return self._moment(pointed.canary), answers, entries[0]["id"] if entries else 0
+        return self._moment(pointed.canary), answers, entries[0].id if entries else 0
 
     def render(self, words: Words) -> str:
         """See Panel."""
         canary = self.adapters.pointed().canary
-        trials = [e for e in self.adapters.entries() if e["what"] in _TRIALS or is_stop(e)]
-        name, _, reason = trials[0]["detail"].partition(": ") if trials else ("", "", "")
+        trials = [e for e in self.adapters.entries() if e.what in _TRIALS or is_stop(e)]
+        name, _, reason = trials[0].detail.partition(": ") if trials else ("", "", "")
         return render(
             "canary.html",
             words=words,

@@ -164,7 +164,7 @@ def analytics_routes(panel: AnalyticsPanel) -> APIRouter:
     @routes.get("/operator/analytics.csv")
     def download(request: Request, days: Annotated[int, Query(ge=1, le=_LONGEST)] = 30) -> Response:
         session: Session | None = getattr(request.state, "staff", None)
-        if session is None or session.role != "operator":
+        if session is None or not session.may("operator"):
             return JSONResponse({"error": "log in first"}, 401)
         headers = {
             "content-disposition": f'attachment; filename="analytics-{days}-days.csv"',

@@ -232,7 +232,7 @@ def bench_routes(bench: TestBench) -> APIRouter:
     @routes.get(DOWNLOAD)
     def comparison(request: Request) -> Response:
         session: Session | None = getattr(request.state, "staff", None)
-        if session is None or session.role != "agent":
+        if session is None or not session.may("agent"):
             return JSONResponse({"error": "log in first"}, 401)
         run = bench.last
         if run is None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Any
 
+from assistant.audit import AuditEntry, AuditQuery, AuditTrail
 from assistant.conversations import Conversations
 from assistant.web.auth import Session
 from assistant.web.publishing import Publisher, changes
@@ -15,8 +15,8 @@ from knowledge.errors import KnowledgeError
 from knowledge.formats import FORMATS
 
 LISTED = 50
-_AUDIT_SEARCHED, _AUDIT_SHOWN = 400, 20
-_OWN_ACTIONS = frozenset({"upload", "delete", "publish", "undo", "allow"})
+_AUDIT_SHOWN = 20
+_OWN_ACTIONS = AuditQuery(whats=("upload", "delete", "publish", "undo", "allow"))
 
 
 class UploadsPanel:
@@ -124,13 +124,13 @@ class HistoryPanel:
     name, room = "history", "documents"
 
     def __init__(self, publisher: Publisher, audit: Conversations) -> None:
-        self.publisher, self.audit = publisher, audit
+        self.publisher, self.trail = publisher, AuditTrail(audit)
 
     def state(self) -> Hashable:
         """See Panel."""
         run, entries = self.publisher.last, self._entries()
         busy = bool(run and run.running)
-        return self.publisher.basis().version, busy, entries[0]["id"] if entries else 0
+        return self.publisher.basis().version, busy, entries[0].id if entries else 0
 
     def render(self, words: Words) -> str:
         """See Panel."""
@@ -153,6 +153,5 @@ class HistoryPanel:
         except (KnowledgeError, OSError) as error:
             return Done(Notice("not_undone", str(error)))
 
-    def _entries(self) -> list[dict[str, Any]]:
-        audit = self.audit.audit(_AUDIT_SEARCHED)
-        return [entry for entry in audit if entry["what"] in _OWN_ACTIONS][:_AUDIT_SHOWN]
+    def _entries(self) -> list[AuditEntry]:
+        return self.trail.newest(_OWN_ACTIONS, _AUDIT_SHOWN)

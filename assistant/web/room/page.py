@@ -3,88 +3,123 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
-from assistant.web.auth import Role, Session, Sessions
-from assistant.web.room.panel import Detail, Done, Notice, Panel
+from assistant.roles import Role
+from assistant.web.auth import Session, Sessions
+from assistant.web.room.panel import Detail, Done, Notice, Panel, View
 from assistant.web.staff_html import FOLDER, Words, render, staff_texts
 
 _POLL_SECONDS = 2.0
 # New values for the page's parts, by name; what is not in it stays as it is.
 Screen = dict[str, Any]
-Seen = Mapping[str, Hashable]
+_NEVER = object()  # a state that no panel has
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """How a browser shows a panel, and in which state it was."""
+
+    view: View
+    state: Hashable = _NEVER
+
+
+Seen = Mapping[str, Shown]
 
 
 class RoomPage:
-    """The events of a page for one role, over its panels; `title` is the key of its heading."""
+    """The events of a page for one role, over its panels; `title` is the key of its heading, and
+    `only` says which rooms are for another role."""
 
-    def __init__(self, panels: Sequence[Panel], sessions: Sessions, role: Role, title: str) -> None:
+    def __init__(
+        self,
+        panels: Sequence[Panel],
+        sessions: Sessions,
+        role: Role,
+        title: str,
+        only: Mapping[str, Role] | None = None,
+    ) -> None:
         self.panels = tuple(panels)
         self.sessions = sessions
         self.role = role
         self.title = title
+        self.only = only or {}
         self.rooms = tuple(dict.fromkeys(p.room for p in panels))
 
     def open(self, room: object, request: gr.Request) -> Screen:
         """The whole page, when it is opened or loaded again."""
         session = self._session(request)
+        self.sessions.note(session)
         words = staff_texts(session.language)
         bar = render("bar.html", words=words, session=session, title=words[self.title])
-        return {"bar": bar} | self._room(self._known(room), words)
+        return {"bar": bar} | self._room(self._known(room, session), session, words)
 
     def poll(self, room: object, seen: Seen | None, request: gr.Request) -> Screen:
         """What is new since; nothing, mostly."""
-        words = staff_texts(self._session(request).language)
-        return self._news(self._known(room), seen or {}, words)
+        session = self._session(request)
+        words = staff_texts(session.language)
+        return self._news(self._known(room, session), seen or {}, words)
 
     def act(
         self, event: gr.EventData, room: object, seen: Seen | None, request: gr.Request
     ) -> Screen:
         """What the person did; what names no known action only shows what is new."""
-        session, room = self._session(request), self._known(room)
-        words = staff_texts(session.language)
+        session = self._session(request)
+        self.sessions.note(session)
+        room, words = self._known(room, session), staff_texts(session.language)
         detail: Detail = event._data if isinstance(event._data, dict) else {}
         if detail.get("act") == "room":
-            return self._room(self._known(detail.get("name")), words)
+            return self._room(self._known(detail.get("name"), session), session, words)
         screen: Screen = {"notice": _notice(Notice(), words)}
+        seen = dict(seen or {})
         for panel in self._shown(room):
             done = panel.act(detail, session)
             if done is not None:
                 screen |= self._done(panel, done, words)
+                if done.view:
+                    seen[panel.name] = Shown(done.view)
                 break
-        return self._news(room, seen or {}, words) | screen
+        return self._news(room, seen, words) | screen
 
     def _session(self, request: gr.Request) -> Session:
         """Who asks. The gate has let the request in, but a queue of events may outlive that."""
         session = self.sessions.read(dict(request.cookies))
-        if session is None or session.role != self.role:
+        if session is None or session.must_change or not session.may(self.role):
             raise gr.Error("log in again", print_exception=False)
         return session
 
-    def _known(self, room: object) -> str:
+    def _open_to(self, session: Session) -> list[str]:
+        """The rooms that somebody may see."""
+        return [room for room in self.rooms if session.may(self.only.get(room, self.role))]
+
+    def _known(self, room: object, session: Session) -> str:
         """A room; the browser keeps its name, so it is checked."""
-        return room if isinstance(room, str) and room in self.rooms else self.rooms[0]
+        rooms = self._open_to(session)
+        return room if isinstance(room, str) and room in rooms else rooms[0]
 
     def _shown(self, room: str) -> list[Panel]:
         return [p for p in self.panels if p.room == room]
 
-    def _room(self, room: str, words: Words) -> Screen:
+    def _room(self, room: str, session: Session, words: Words) -> Screen:
         """A room with all its panels; those of the others are empty."""
         shown = {p.name: p.render(words) if p.room == room else "" for p in self.panels}
-        several = len(self.rooms) > 1
-        nav = render("rooms.html", words=words, rooms=self.rooms, room=room) if several else ""
-        seen = {p.name: p.state() for p in self._shown(room)}
+        rooms = self._open_to(session)
+        nav = render("rooms.html", words=words, rooms=rooms, room=room) if len(rooms) > 1 else ""
+        seen = {p.name: Shown(p.render, p.state()) for p in self._shown(room)}
         return shown | {"rooms": nav, "notice": _notice(Notice(), words)} | {
             "room": room, "seen": seen
         }  # fmt: skip
 
     def _news(self, room: str, seen: Seen, words: Words) -> Screen:
         """The panels that show something else than before."""
-        now = {p.name: p.state() for p in self._shown(room)}
-        new = [p for p in self._shown(room) if p.name not in seen or seen[p.name] != now[p.name]]
-        return {p.name: p.render(words) for p in new} | ({"seen": now} if new else {})
+        before = {p.name: seen.get(p.name, Shown(p.render)) for p in self._shown(room)}
+        now = {p.name: Shown(before[p.name].view, p.state()) for p in self._shown(room)}
+        new = {name: shown for name, shown in now.items() if shown.state != before[name].state}
+        html = {name: shown.view(words) for name, shown in new.items()}
+        return html | ({"seen": now} if new else {})
 
     def _done(self, panel: Panel, done: Done, words: Words) -> Screen:
         own = {} if done.html is None else {panel.name: done.html}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -10,6 +10,7 @@ from assistant.web.auth import Session
 from assistant.web.staff_html import Words
 
 Detail = Mapping[str, Any]
+View = Callable[[Words], str]  # a panel as HTML
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +24,12 @@ class Notice:
 @dataclass(frozen=True, slots=True)
 class Done:
     """What came of an action: what is said of it, and the panel as this operator alone sees it now,
-    where that differs from what `render` shows to all."""
+    where that differs from what `render` shows to all. A `view` stays instead: until the room is
+    opened anew, the browser gets it whenever the panel's state changes."""
 
     notice: Notice = Notice()
     html: str | None = None
+    view: View | None = None
 
 
 class Panel(Protocol):

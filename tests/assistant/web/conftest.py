@@ -6,12 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from argon2 import PasswordHasher
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from assistant.service import ChatService
-from assistant.web.auth import Passwords, Sessions, StaffFile
+from assistant.web.auth import Sessions
 from tests.staffing import chat_service, staff_app, staff_settings
 
 
@@ -23,10 +22,9 @@ def service(tmp_path: Path) -> Iterator[ChatService]:
 
 
 @pytest.fixture
-def sessions(tmp_path: Path) -> Sessions:
-    """Sessions with known passwords, in the home that `service` has."""
-    staff, settings = StaffFile(tmp_path), staff_settings(tmp_path)
-    return Sessions(staff, Passwords(settings.web, staff, PasswordHasher(1, 8, 1)), 1.0)
+def sessions(service: ChatService) -> Sessions:
+    """The sessions that `service` keeps."""
+    return Sessions(service.conversations, hours=1.0, idle_minutes=60.0)
 
 
 @pytest.fixture(scope="module")

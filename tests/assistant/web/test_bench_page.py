@@ -24,11 +24,11 @@ from assistant.settings import Settings
 from assistant.testbench import TestBench as Bench
 from assistant.types import Reply, Utterance
 from assistant.variants import Variant, Variants
-from assistant.web.auth import COOKIE, Sessions
+from assistant.web.auth import Session, Sessions
 from assistant.web.room.bench import PAGE, bench_panels, bench_routes
 from assistant.web.room.page import RoomPage, Screen, build_room_page
 from assistant.web.staff_html import staff_languages, staff_texts
-from tests.staffing import ScriptedAssistant, staff_settings
+from tests.staffing import ScriptedAssistant, cookies, staff_settings
 
 OLD, NEW = "20261101-100000-000000", "20261102-100000-000000"
 ATTACK = "<img src=x onerror=alert(1)>"
@@ -81,8 +81,7 @@ class Agent:
 
     def __init__(self, page: RoomPage, bench: Bench, name: str = "Ada", language: str = "en"):
         self.page, self.bench = page, bench
-        session = page.sessions.start("agent", name, language)
-        self.request: Any = SimpleNamespace(cookies={COOKIE: page.sessions.token(session)})
+        self.request: Any = SimpleNamespace(cookies=cookies(page.sessions, name, language))
         self.seen: Any = None
         self.shown: Screen = {}
         self.open()
@@ -325,8 +324,7 @@ def test_a_golden_file_that_cannot_be_written_is_told(ada: Agent, tmp_path: Path
 
 
 def test_the_page_is_not_for_operators(page: RoomPage) -> None:
-    session = page.sessions.start("operator", "Mina", "en")
-    request: Any = SimpleNamespace(cookies={COOKIE: page.sessions.token(session)})
+    request: Any = SimpleNamespace(cookies=cookies(page.sessions, "Mina"))
     with pytest.raises(gr.Error, match="log in again"):
         page.open("", request)
 
@@ -352,7 +350,7 @@ def routed(bench: Bench) -> TestClient:
     @app.middleware("http")
     async def who(request: Request, go: Any) -> Any:
         role = request.headers.get("role")
-        request.state.staff = SimpleNamespace(role=role) if role else None
+        request.state.staff = Session("s", role, "Ada", "en", 0.0) if role else None  # type: ignore[arg-type]
         return await go(request)
 
     return TestClient(app)

@@ -15,7 +15,7 @@ import pytest
 from assistant.conversations import Conversations
 from assistant.curated import CuratedAnswers, Draft
 from assistant.gaps import Gap
-from assistant.web.auth import COOKIE, Sessions
+from assistant.web.auth import Sessions
 from assistant.web.room.curated import CuratedNewPanel, CuratedPanel, CuratedTryPanel, detected
 from assistant.web.room.gaps import GapsPanel
 from assistant.web.room.page import RoomPage, Screen
@@ -23,6 +23,7 @@ from assistant.web.staff_html import staff_texts
 from knowledge.encoder import Encoder
 from knowledge.language import Detector
 from tests.assistant.fakes import assistant_with
+from tests.staffing import cookies
 
 RETURNS = Draft("Can I return shoes in Germany?", "Yes.\nWithin 30 days.", "en")
 TODAY = date(2026, 12, 1)
@@ -48,8 +49,7 @@ class Operator:
 
     def __init__(self, page: RoomPage, language: str = "en") -> None:
         self.page = page
-        session = page.sessions.start("operator", "Mina", language)
-        self.request: Any = SimpleNamespace(cookies={COOKIE: page.sessions.token(session)})
+        self.request: Any = SimpleNamespace(cookies=cookies(page.sessions, "Mina", language))
         self.shown: Screen = {}
         self._keep(page.open("answers", self.request))
 

@@ -15,7 +15,7 @@ from assistant.web.auth import COOKIE, Sessions
 from assistant.web.desk import Desk, Screen, Seen
 from assistant.web.desk_keys import KEYS
 from assistant.web.staff_html import FOLDER, staff_texts
-from tests.staffing import QUOTE, stored
+from tests.staffing import QUOTE, cookies, stored
 
 ATTACKS = (
     "<img src=x onerror=alert(1)>", "</p><script>alert(1)</script>", '"><svg onload=alert(1)>',
@@ -27,10 +27,9 @@ ATTACKS = (
 class Agent:
     """A member of staff in front of the page."""
 
-    def __init__(self, desk: Desk, name: str, role: Any = "agent", language: str = "en") -> None:
+    def __init__(self, desk: Desk, name: str, language: str = "en") -> None:
         self.desk = desk
-        session = desk.sessions.start(role, name, language)
-        self.request: Any = SimpleNamespace(cookies={COOKIE: desk.sessions.token(session)})
+        self.request: Any = SimpleNamespace(cookies=cookies(desk.sessions, name, language))
         self.opened = ""
         self.seen: Seen | None = None
 
@@ -200,15 +199,15 @@ def test_odd_events_change_nothing(ada: Agent, detail: dict[str, object]) -> Non
     assert ada.opened == ""
 
 
-@pytest.mark.parametrize("cookies", [{}, {COOKIE: "forged"}])
-def test_an_event_without_a_session_is_refused(desk: Desk, cookies: dict[str, str]) -> None:
+@pytest.mark.parametrize("held", [{}, {COOKIE: "forged"}])
+def test_an_event_without_a_session_is_refused(desk: Desk, held: dict[str, str]) -> None:
     with pytest.raises(gr.Error):
-        desk.poll("", None, SimpleNamespace(cookies=cookies))  # type: ignore[arg-type]
+        desk.poll("", None, SimpleNamespace(cookies=held))  # type: ignore[arg-type]
 
 
 def test_an_operator_cannot_send_the_agents_events(desk: Desk) -> None:
     with pytest.raises(gr.Error):
-        Agent(desk, "Mina", role="operator").open()
+        Agent(desk, "Mina").open()
 
 
 def test_a_conversation_is_left_to_the_team_or_ended_by_who_has_it(

@@ -1,63 +1,19 @@
-"""Who gets through the gate: anonymous requests, other roles, and cross-site writes."""
+"""Who gets through the gate: cross-site writes, cookies, roles, proxies. Every single route is asked
+in test_doors.py."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterator
-from typing import Any
+from pathlib import Path
 
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from fastapi.testclient import TestClient
-from starlette.routing import Mount
 
+from app import secure
 from assistant.web.auth import COOKIE
-from tests.staffing import AGENT, HOST, log_in
+from tests.staffing import AGENT, HOST, log_in, staff_settings
 
 ORIGIN = {"origin": HOST}
-
-
-def routes_below(routes: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
-    """(method, path) of these routes and of all mounted or included below them."""
-    for route in routes:
-        path = prefix + getattr(route, "path", "")
-        if isinstance(route, Mount):
-            yield from routes_below(getattr(route.app, "routes", ()), path)
-        elif router := getattr(route, "original_router", None):
-            yield from routes_below(router.routes, prefix)
-        else:
-            for method in getattr(route, "methods", None) or ("GET",):
-                yield method, path.replace("{", "").replace("}", "")
-
-
-def staff_paths(app: FastAPI) -> list[tuple[str, str]]:
-    """Every route below /desk, /bench and /operator, Gradio's own included."""
-    found = set(routes_below(app.routes))
-    return sorted(route for route in found if route[1].startswith(("/desk", "/bench", "/operator")))
-
-
-def test_no_staff_route_answers_an_anonymous_request(app: FastAPI, client: TestClient) -> None:
-    paths = staff_paths(app)
-    assert {("PUT", "/operator/uploads"), ("POST", "/desk/gradio_api/upload")} <= set(paths)
-    assert {("GET", "/bench/comparison.json"), ("GET", "/bench/")} <= set(paths)
-    assert len(paths) > 60, "Gradio's routes are among them"
-    for method, path in paths:
-        answer = client.request(method, path, headers=ORIGIN)
-        assert answer.status_code in (401, 303), (method, path)
-        if answer.status_code == 303:
-            assert answer.headers["location"].startswith("/login")
-
-
-@pytest.mark.parametrize(("role", "other"), [
-    ("agent", "/operator"), ("operator", "/desk"), ("operator", "/bench"),
-])  # fmt: skip
-def test_no_staff_route_answers_another_role(
-    app: FastAPI, client: TestClient, role: str, other: str
-) -> None:
-    assert log_in(client, role) == 303
-    for method, path in staff_paths(app):
-        if path.startswith(other):
-            assert client.request(method, path, headers=ORIGIN).status_code == 403, (method, path)
 
 
 @pytest.mark.parametrize("path", [
@@ -65,12 +21,13 @@ def test_no_staff_route_answers_another_role(
     "/desk/monitoring", "/operator/gradio_api/proxy=x", "/bench/gradio_api/upload",
 ])  # fmt: skip
 def test_gradios_file_routes_are_closed_even_to_staff(client: TestClient, path: str) -> None:
-    assert log_in(client, "operator" if path.startswith("/operator") else "agent") == 303
-    assert client.get(path).status_code == 404
+    assert log_in(client, "admin") == 303
+    answer = client.get(path)
+    assert (answer.status_code, answer.json()) == (404, {"error": "not found"})
 
 
 def test_the_test_bench_is_open_to_agents(client: TestClient) -> None:
-    assert client.get("/bench/").headers["location"] == "/login?role=agent"
+    assert client.get("/bench/").headers["location"] == "/login?to=/bench"
     assert log_in(client, "agent") == 303
     assert client.get("/bench").headers["location"] == "/bench/"
     assert client.get("/bench/").status_code == 200
@@ -80,60 +37,120 @@ def test_the_test_bench_is_open_to_agents(client: TestClient) -> None:
     assert nothing_yet.headers["cache-control"] == "no-store"
 
 
-def test_a_refused_request_is_not_read(app: FastAPI) -> None:
-    sent: list[dict[str, Any]] = []
-
-    async def receive() -> dict[str, Any]:
-        raise AssertionError("the body of an anonymous request was read")
-
-    async def send(message: Any) -> None:
-        sent.append(message)
-
-    scope = {
-        "type": "http", "method": "PUT", "path": "/operator/uploads", "query_string": b"name=a.md",
-        "headers": [(b"host", b"testserver"), (b"origin", HOST.encode())], "scheme": "http",
-        "server": ("testserver", 80), "client": ("1.2.3.4", 1), "root_path": "",
-        "http_version": "1.1",
-    }  # fmt: skip
-    asyncio.run(app(scope, receive, send))  # type: ignore[arg-type]
-    assert sent[0]["status"] == 401
+def test_another_roles_page_says_so_and_leads_back(client: TestClient) -> None:
+    assert log_in(client, "operator") == 303
+    answer = client.get("/desk/")
+    assert answer.status_code == 403
+    assert "Support agent" in answer.text
+    assert 'href="/operator/"' in answer.text
 
 
-@pytest.mark.parametrize("headers", [
+def test_an_admin_opens_every_page(client: TestClient) -> None:
+    assert log_in(client, "admin") == 303
+    for path in ("/desk/", "/bench/", "/operator/"):
+        assert client.get(path).status_code == 200
+
+
+FOREIGN = [
     {}, {"origin": "null"}, {"origin": "http://evil.example"}, {"origin": f"{HOST}.evil.example"},
     {"origin": "http://testserver:81"}, {"referer": "http://evil.example/testserver"},
+    {"origin": HOST, "sec-fetch-site": "cross-site"}, {"sec-fetch-site": "none"},
+    {"origin": "http://shop.testserver", "sec-fetch-site": "same-site"},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("headers", FOREIGN)
+@pytest.mark.parametrize("path", [
+    "/login", "/logout", "/staff/language", "/staff/password", "/operator/uploads",
+    "/operator/gradio_api/run/predict", "/operator/gradio_api/queue/join",
 ])  # fmt: skip
-@pytest.mark.parametrize("path", ["/login", "/logout", "/staff/language", "/operator/uploads"])
 def test_cross_site_writes_are_refused(
     client: TestClient, path: str, headers: dict[str, str]
 ) -> None:
     assert log_in(client, "operator") == 303
     method = "PUT" if path == "/operator/uploads" else "POST"
-    assert client.request(method, path, headers=headers).status_code == 403
+    answer = client.request(method, path, headers=headers)
+    assert (answer.status_code, "own page" in answer.json()["error"]) == (403, True)
+
+
+@pytest.mark.parametrize("headers", [
+    {"origin": HOST}, {"referer": f"{HOST}/desk/"}, {"origin": HOST, "sec-fetch-site": "same-origin"},
+    {"origin": "https://seen-by-the-proxy.example", "sec-fetch-site": "same-origin"},
+])  # fmt: skip
+def test_writes_of_our_own_pages_pass(client: TestClient, headers: dict[str, str]) -> None:
+    assert log_in(client, "operator") == 303
+    answer = client.post("/staff/language", data={"language": "en"}, headers=headers)
+    assert answer.status_code == 303
 
 
 def test_the_cookie_is_out_of_reach_for_scripts_and_other_sites(client: TestClient) -> None:
-    form = {"role": "agent", "name": "Ada", "password": AGENT}
+    form = {"login": "ada", "password": AGENT}
     answer = client.post("/login", data=form, headers=ORIGIN)
     assert answer.headers["location"] == "/desk/"
     cookie = answer.headers["set-cookie"].casefold()
     assert "httponly" in cookie
     assert "samesite=strict" in cookie
+    assert "path=/;" in cookie
+    assert "max-age=43200" in cookie
     assert "secure" not in cookie, "plain http on this machine"
+
+
+def test_behind_https_the_cookie_never_leaves_in_the_clear(app: FastAPI) -> None:
+    client = TestClient(app, "https://testserver", client=("https", 1), follow_redirects=False)
+    form = {"login": "ada", "password": AGENT}
+    answer = client.post("/login", data=form, headers={"origin": "https://testserver"})
+    assert "; secure" in answer.headers["set-cookie"].casefold()
 
 
 def test_log_out_makes_the_cookie_worthless(client: TestClient) -> None:
     assert log_in(client, "agent") == 303
     token = client.cookies[COOKIE]
     assert client.get("/desk/").status_code == 200
-    assert client.post("/logout", headers=ORIGIN).status_code == 303
+    answer = client.post("/logout", headers=ORIGIN)
+    assert answer.status_code == 303
+    assert "max-age=0" in answer.headers["set-cookie"].casefold()
     client.cookies.set(COOKIE, token)
     assert client.get("/desk/").status_code == 303
 
 
 def test_staff_pages_are_neither_framed_nor_kept(client: TestClient) -> None:
     log_in(client, "agent")
-    for path in ("/login", "/desk/", "/bench/"):
+    for path in ("/login", "/desk/", "/bench/", "/staff/password"):
         headers = client.get(path).headers
         assert headers["x-frame-options"] == "DENY"
         assert headers["cache-control"] == "no-store"
+        assert "frame-ancestors 'none'" in headers["content-security-policy"]
+
+
+# Proxies.
+
+
+def behind(proxies: tuple[str, ...], **headers: str) -> tuple[str, str]:
+    """(address, scheme) that the application sees of a request from 10.0.0.7."""
+    app = FastAPI()
+
+    @app.get("/seen")
+    def seen(request: Request) -> list[str]:
+        assert request.client
+        return [request.client.host, request.url.scheme]
+
+    secure(app, staff_settings(Path(), proxies=proxies))
+    client = TestClient(app, client=("10.0.0.7", 1))
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    address, scheme = client.get("/seen", headers=named).json()
+    return address, scheme
+
+
+@pytest.mark.parametrize(("proxies", "forwarded", "seen"), [
+    ((), "1.2.3.4", "10.0.0.7"),
+    (("10.0.0.8",), "1.2.3.4", "10.0.0.7"),
+    (("10.0.0.7",), "1.2.3.4", "1.2.3.4"),
+    (("10.0.0.0/8",), "6.6.6.6, 1.2.3.4", "1.2.3.4"),
+    (("10.0.0.0/8",), "6.6.6.6, 1.2.3.4, 10.0.0.9", "1.2.3.4"),
+])  # fmt: skip
+def test_a_forwarded_address_is_believed_of_listed_proxies_only(
+    proxies: tuple[str, ...], forwarded: str, seen: str
+) -> None:
+    scheme = "https" if seen == "1.2.3.4" else "http"
+    headers = {"x_forwarded_for": forwarded, "x_forwarded_proto": "https"}
+    assert behind(proxies, **headers) == (seen, scheme)

@@ -15,7 +15,7 @@ import pytest
 from assistant.conversations import Conversations
 from assistant.gaps import Gap
 from assistant.settings import Settings
-from assistant.web.auth import COOKIE, Sessions
+from assistant.web.auth import Sessions
 from assistant.web.publishing import Publisher
 from assistant.web.room.documents import (
     DocumentsPanel,
@@ -26,7 +26,7 @@ from assistant.web.room.documents import (
 from assistant.web.room.gaps import GapsPanel
 from assistant.web.room.page import RoomPage, Screen
 from assistant.web.uploads import Uploads
-from tests.staffing import keep, staff_settings
+from tests.staffing import cookies, keep, staff_settings
 
 # Stands in for `python -m knowledge`: a document is a file and its one passage.
 STUB = """
@@ -241,8 +241,7 @@ class Operator:
 
     def __init__(self, page: RoomPage, publisher: Publisher) -> None:
         self.page, self.publisher = page, publisher
-        session = page.sessions.start("operator", "Mina", "en")
-        self.request: Any = SimpleNamespace(cookies={COOKIE: page.sessions.token(session)})
+        self.request: Any = SimpleNamespace(cookies=cookies(page.sessions, "Mina"))
         self.seen: Any = None
 
         self.room = ""

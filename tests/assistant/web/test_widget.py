@@ -15,7 +15,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from pydantic import ValidationError
 
-from app import embedding
+from app import embedding, secure
 from assistant.service import ChatService
 from assistant.settings import Settings, WebSettings
 from assistant.web.api import api_routes
@@ -33,6 +33,7 @@ def site(service: ChatService, tmp_path: Path) -> Iterator[TestClient]:
     settings = staff_settings(tmp_path, origins=(SHOP,))
     app = FastAPI()
     embedding(app, settings)
+    secure(app, settings)
     identities = Identities("", service.conversations)
     app.include_router(api_routes(service, Turns(service), Tickets("own"), identities))
     app.include_router(widget_routes(settings))

@@ -1,0 +1,23 @@
+-- The tables of a store of 27 November 2026, made by create_all: the last day without steps.
+CREATE TABLE conversations ( id VARCHAR(32) NOT NULL, state VARCHAR(8) NOT NULL, language VARCHAR(8) NOT NULL, customer_id VARCHAR(64), agent VARCHAR(64), reason VARCHAR(200) NOT NULL, created FLOAT NOT NULL, updated FLOAT NOT NULL, PRIMARY KEY (id) );
+CREATE INDEX by_state ON conversations (state, updated);
+CREATE TABLE messages ( id INTEGER NOT NULL, conversation_id VARCHAR(32) NOT NULL, message_id VARCHAR(64) NOT NULL, role VARCHAR(10) NOT NULL, text TEXT NOT NULL, reply TEXT, created FLOAT NOT NULL, PRIMARY KEY (id), UNIQUE (conversation_id, message_id, role) );
+CREATE TABLE handoffs ( id INTEGER NOT NULL, conversation_id VARCHAR(32) NOT NULL, event VARCHAR(10) NOT NULL, who VARCHAR(64) NOT NULL, created FLOAT NOT NULL, PRIMARY KEY (id) );
+CREATE INDEX by_time ON handoffs (created);
+CREATE TABLE contacts ( conversation_id VARCHAR(32) NOT NULL, email VARCHAR(254) NOT NULL, created FLOAT NOT NULL, PRIMARY KEY (conversation_id) );
+CREATE TABLE ratings ( id INTEGER NOT NULL, conversation_id VARCHAR(32) NOT NULL, message INTEGER NOT NULL, helpful INTEGER NOT NULL, reason TEXT NOT NULL, created FLOAT NOT NULL, PRIMARY KEY (id), UNIQUE (message) );
+CREATE TABLE notes ( id INTEGER NOT NULL, conversation_id VARCHAR(32) NOT NULL, who VARCHAR(64) NOT NULL, text TEXT NOT NULL, created FLOAT NOT NULL, PRIMARY KEY (id) );
+CREATE INDEX ix_notes_conversation_id ON notes (conversation_id);
+CREATE TABLE edits ( id INTEGER NOT NULL, conversation_id VARCHAR(32) NOT NULL, message INTEGER NOT NULL, suggestion TEXT NOT NULL, sent TEXT NOT NULL, evidence_id TEXT NOT NULL, inserted INTEGER NOT NULL, created FLOAT NOT NULL, PRIMARY KEY (id), UNIQUE (message) );
+CREATE INDEX ix_edits_conversation_id ON edits (conversation_id);
+CREATE TABLE canned ( id INTEGER NOT NULL, shortcut VARCHAR(32) NOT NULL, language VARCHAR(8) NOT NULL, text TEXT NOT NULL, who VARCHAR(64) NOT NULL, updated FLOAT NOT NULL, PRIMARY KEY (id), UNIQUE (shortcut, language) );
+CREATE TABLE curated ( id VARCHAR(32) NOT NULL, question TEXT NOT NULL, wordings TEXT NOT NULL, answer TEXT NOT NULL, language VARCHAR(8) NOT NULL, valid_from VARCHAR(10), valid_until VARCHAR(10), enabled INTEGER NOT NULL, created FLOAT NOT NULL, updated FLOAT NOT NULL, who VARCHAR(64) NOT NULL, PRIMARY KEY (id) );
+CREATE TABLE curated_hits ( id INTEGER NOT NULL, curated_id VARCHAR(32) NOT NULL, conversation_id VARCHAR(32) NOT NULL, message INTEGER NOT NULL, created FLOAT NOT NULL, PRIMARY KEY (id), UNIQUE (message) );
+CREATE INDEX ix_curated_hits_curated_id ON curated_hits (curated_id);
+CREATE INDEX ix_curated_hits_conversation_id ON curated_hits (conversation_id);
+CREATE TABLE audit ( id INTEGER NOT NULL, who VARCHAR(64) NOT NULL, what VARCHAR(64) NOT NULL, detail TEXT NOT NULL, created FLOAT NOT NULL, PRIMARY KEY (id) );
+CREATE TABLE identity_tries ( id INTEGER NOT NULL, conversation_id VARCHAR(32) NOT NULL, order_number VARCHAR(32) NOT NULL, created FLOAT NOT NULL, PRIMARY KEY (id) );
+CREATE INDEX ix_identity_tries_order_number ON identity_tries (order_number);
+CREATE INDEX ix_identity_tries_conversation_id ON identity_tries (conversation_id);
+CREATE TABLE tasks ( conversation_id VARCHAR(32) NOT NULL, body TEXT NOT NULL, updated FLOAT NOT NULL, PRIMARY KEY (conversation_id) );
+CREATE TABLE used_tokens ( id VARCHAR(64) NOT NULL, expires FLOAT NOT NULL, PRIMARY KEY (id) );

@@ -1,0 +1,75 @@
+"""What the tests of kept data share: a store with rows in every table, and its rows to compare."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Float, Integer, Table, insert, inspect, select, table, text
+
+from assistant import tables
+from assistant.conversations import Conversations
+
+ROWS = 7  # a table
+WORDS = "Où est ma commande ? \"quoted\" 'single' %s :name \\ 订单在哪里\n\t🙂 " + "long " * 400
+
+
+def fill(store: Conversations) -> None:
+    """Put rows of all kinds of values into every table that there is."""
+    with store.engine.begin() as connection:
+        for one in tables.metadata.sorted_tables:
+            connection.execute(insert(one), [_row(one, n) for n in range(ROWS)])
+
+
+def rows(connection: Connection) -> dict[str, list[tuple[Any, ...]]]:
+    """All rows of all tables but Alembic's own, as the database has them."""
+    names = set(inspect(connection).get_table_names()) - {"alembic_version"}
+    return {
+        name: sorted(map(tuple, connection.execute(select(text("*")).select_from(table(name)))), key=repr)
+        for name in sorted(names)
+    }  # fmt: skip
+
+
+def files_with(marks: Iterable[str], folder: Path) -> dict[str, list[str]]:
+    """The files below a folder that hold any of the marks, byte for byte."""
+    found = {
+        mark: [str(p) for p in folder.rglob("*") if p.is_file() and mark.encode() in p.read_bytes()]
+        for mark in marks
+    }
+    return {mark: paths for mark, paths in found.items() if paths}
+
+
+def sqlite_schema(path: Path) -> str:
+    """The statements that made a database."""
+    connection = sqlite3.connect(path)
+    try:
+        query = "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL"
+        return ";\n".join(sql for (sql,) in connection.execute(query))
+    finally:
+        connection.close()
+
+
+def _row(one: Table, number: int) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for column in one.columns:
+        kind = column.type
+        if column.nullable and number % 2:
+            values[column.name] = None
+        elif isinstance(kind, Float):
+            values[column.name] = 1_790_000_000.123456 + number
+        elif isinstance(kind, Integer):
+            values[column.name] = number + 1
+        elif one is tables.messages and column.name == "reply":
+            values[column.name] = json.dumps(_reply(number), ensure_ascii=False)
+        else:
+            length = getattr(kind, "length", None)
+            values[column.name] = f"{number} {WORDS}"[: length or len(WORDS)]
+    return values
+
+
+def _reply(number: int) -> dict[str, Any]:
+    cited = [{"evidence_id": f"page-{number}#0"}, {"evidence_id": f"page-{number}#1"}]
+    return {"outcome": "answer", "citations": cited, "trace": {"version": "20260901-080000-000000"}}
