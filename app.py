@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse
 
-from assistant.errors import AssistantError
+from assistant.errors import AssistantError, StoreError
 from assistant.settings import Settings, load_settings
 from knowledge.errors import KnowledgeError
 
@@ -45,6 +45,7 @@ def create_app(settings: Settings, service: ChatService) -> FastAPI:
 
     from assistant.build import watch_canary
     from assistant.drift import DriftWatch
+    from assistant.retention import RetentionWatch
     from assistant.web.api import api_routes
     from assistant.web.auth import StaffFile
     from assistant.web.chat import build_chat, head, theme
@@ -63,7 +64,10 @@ def create_app(settings: Settings, service: ChatService) -> FastAPI:
             watch.start()
         drift = DriftWatch(service.conversations, settings)
         drift.start()
+        retention = RetentionWatch(service.conversations, settings)
+        retention.start()
         yield
+        retention.close()
         drift.close()
         if watch:
             watch.close()
@@ -87,6 +91,12 @@ def create_app(settings: Settings, service: ChatService) -> FastAPI:
         if ready.is_set():
             return JSONResponse({"status": "ready"})
         return JSONResponse({"status": "warming up"}, status_code=503)
+
+    @app.exception_handler(StoreError)
+    def not_stored(_: Request, error: StoreError) -> JSONResponse:
+        """The store cannot be used for now; what was sent can be sent again."""
+        log.error("%s", error)
+        return JSONResponse({"detail": str(error)}, status_code=503, headers={"retry-after": "5"})
 
     identities = Identities(settings.web.identity_secret, service.conversations)
     app.include_router(api_routes(service, turns, tickets, identities))

@@ -165,7 +165,7 @@ def _copy_sqlite(source: Path, target: Path) -> None:
     """A database as it stands at one moment, whoever writes to it meanwhile."""
     target.unlink(missing_ok=True)
     with (
-        closing(sqlite3.connect(f"{source.resolve().as_uri()}?mode=ro", uri=True)) as original,
+        closing(sqlite3.connect(f"{source.resolve().as_uri()}?mode=rw", uri=True)) as original,
         closing(sqlite3.connect(target)) as copy,
     ):
         original.backup(copy)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, update
 
 from assistant import tables
 from assistant.conversations import Conversations, later
@@ -38,7 +38,8 @@ class Notes:
             raise InputError(f"a note has 1 to {MAX_CHARACTERS} characters")
         talks = tables.conversations
         with self.store.engine.begin() as connection:
-            now = connection.scalar(select(later()).where(talks.c.id == conversation_id))
+            touch = update(talks).where(talks.c.id == conversation_id).values(updated=later())
+            now = connection.scalar(touch.returning(talks.c.updated))
             if now is None:
                 raise InputError("this conversation does not exist")
             values = {

@@ -19,7 +19,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from assistant.conversations import Conversation, StoredMessage
-from assistant.errors import InputError
+from assistant.errors import InputError, StoreError
 from assistant.handoff import EMAIL, MAX_EMAIL
 from assistant.service import ChatService, public_view
 from assistant.web.identity import REFUSAL, Identities, Tickets
@@ -127,7 +127,7 @@ def api_routes(
                 for joint, text in progress.sentences[told:]:
                     yield _event("sentence", {"text": text, "joint": joint})
                 told = len(progress.sentences)
-        except InputError as error:
+        except (InputError, StoreError) as error:
             yield _event("error", {"error": str(error)})
             return
         stored = await asyncio.to_thread(

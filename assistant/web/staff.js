@@ -139,6 +139,7 @@ window.frontdeskStaff ??= (() => {
     if (button) taken = button.dataset.id;
   }, true);
 
+  let arrived = null;
   let shown = { conversation: "", messages: 0 };
   const settle = () => {
     const bar = document.querySelector(".fd-bar[data-language]");
@@ -157,6 +158,10 @@ window.frontdeskStaff ??= (() => {
       document.querySelector(focused.id)?.focus();
     }
     document.querySelectorAll("[data-draft]").forEach(restoreDraft);
+    // What has to be read at once gets the focus when it appears.
+    const next = document.querySelector("[data-next]");
+    if (next && next !== arrived) next.focus();
+    arrived = next;
     const field = part("sd-text");
     if (field && field.form.dataset.id === taken) {
       taken = "";

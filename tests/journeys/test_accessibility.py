@@ -188,7 +188,7 @@ def test_the_accounts(
     login = f"new{len(accounts_of(service.conversations).all())}"
     page.locator(".sd-users-form input[name=login]").fill(login)
     page.keyboard.press("Enter")
-    page.locator("#sd-once").wait_for()
+    page.locator("#sd-once:focus").wait_for()  # so that it is read out
     page.locator(".sd-person", has_text=login).first.wait_for()
     check(page, "a one-time password")
     mine = page.locator(".sd-people li", has=page.get_by_text(login, exact=True).first)

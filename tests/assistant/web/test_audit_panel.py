@@ -400,24 +400,34 @@ def downloaded(answer: Any) -> list[list[str]]:
     return list(csv.reader(io.StringIO(answer.text)))
 
 
-@pytest.fixture
-def direct(store: Conversations) -> TestClient:
-    """The route alone, with an operator before it."""
+def before_the_route(store: Conversations, session: Session | None) -> TestClient:
+    """The route without the gate."""
     app = FastAPI()
     app.include_router(audit_routes(AuditPanel(AuditTrail(store), ZONE)))
 
     @app.middleware("http")
     async def enter(request: Any, go_on: Any) -> Any:
-        request.state.staff = LoggedIn("en").session
+        request.state.staff = session
         return await go_on(request)
 
     return TestClient(app)
+
+
+@pytest.fixture
+def direct(store: Conversations) -> TestClient:
+    return before_the_route(store, LoggedIn("en").session)
 
 
 def test_the_download_is_behind_the_gate(client: TestClient) -> None:
     assert client.get(DOWNLOAD).status_code == 401
     log_in(client, "agent")
     assert client.get(DOWNLOAD).status_code == 403
+
+
+def test_should_the_gate_fail_the_route_lets_in_nobody_else(store: Conversations) -> None:
+    agent = Session("s", "agent", "Ada", "en", 0.0)
+    for session in (None, agent):
+        assert before_the_route(store, session).get(DOWNLOAD).status_code == 401
 
 
 def test_an_operator_downloads_the_log(client: TestClient) -> None:

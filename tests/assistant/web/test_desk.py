@@ -205,6 +205,20 @@ def test_an_event_without_a_session_is_refused(desk: Desk, held: dict[str, str])
         desk.poll("", None, SimpleNamespace(cookies=held))  # type: ignore[arg-type]
 
 
+def test_an_act_keeps_the_session_open_and_a_poll_does_not(service: ChatService) -> None:
+    now = [1_000_000.0]
+    sessions = Sessions(service.conversations, hours=12.0, idle_minutes=60.0, clock=lambda: now[0])
+    ada = Agent(Desk(service, sessions), "Ada")
+    for step in (ada.open, ada.act, ada.act):
+        now[0] += 59 * 60
+        step()
+    now[0] += 59 * 60
+    ada.poll()
+    now[0] += 2 * 60
+    with pytest.raises(gr.Error, match="log in again"):
+        ada.poll()
+
+
 def test_an_operator_cannot_send_the_agents_events(desk: Desk) -> None:
     with pytest.raises(gr.Error):
         Agent(desk, "Mina").open()

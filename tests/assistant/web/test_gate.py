@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 from fastapi import FastAPI, Request
 from fastapi.testclient import TestClient
+from sqlalchemy import func, select
 
 from app import secure
+from assistant import tables
 from assistant.web.auth import COOKIE
 from tests.staffing import AGENT, HOST, log_in, staff_settings
 
@@ -111,6 +113,24 @@ def test_log_out_makes_the_cookie_worthless(client: TestClient) -> None:
     assert "max-age=0" in answer.headers["set-cookie"].casefold()
     client.cookies.set(COOKIE, token)
     assert client.get("/desk/").status_code == 303
+
+
+def test_looking_for_news_keeps_no_session_open(app: FastAPI, client: TestClient) -> None:
+    assert log_in(client, "agent", name="Bruno") == 303
+    store, kept = app.state.store, tables.staff_sessions
+    with store.engine.begin() as connection:
+        connection.execute(kept.update().values(seen=kept.c.seen - 600))
+
+    def last_done() -> float:
+        with store.readers.connect() as connection:
+            return float(connection.execute(select(func.max(kept.c.seen))).scalar_one())
+
+    before = last_done()
+    for _ in range(3):
+        assert client.get("/desk/gradio_api/info").status_code == 200
+    assert last_done() == before
+    assert client.get("/desk/").status_code == 200
+    assert last_done() > before + 500
 
 
 def test_staff_pages_are_neither_framed_nor_kept(client: TestClient) -> None:

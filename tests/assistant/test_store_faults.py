@@ -1,0 +1,338 @@
+"""The store when others write, when the disk is full, and when the clock is wrong: nothing that was
+stored is lost, and who asks is told what to do."""
+
+from __future__ import annotations
+
+import resource
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+from sqlalchemy import text
+
+from app import create_app
+from assistant import database
+from assistant.conversations import Conversations
+from assistant.database import scrub, settle
+from assistant.episodes import read_episodes
+from assistant.errors import StoreError
+from assistant.handoff import Handoffs
+from assistant.notes import Notes
+from assistant.web.desk import Desk
+from knowledge.versions import Versions
+from tests.keeping import files_with
+from tests.staffing import chat_service, staff_settings
+
+FULL = "the disk is full, so nothing was stored; free some space and try again"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Conversations]:
+    opened = Conversations.in_home(tmp_path)
+    yield opened
+    opened.close()
+
+
+@contextmanager
+def held(home: Path) -> Iterator[None]:
+    """Another process's transaction: it writes, and does not end."""
+    with closing(sqlite3.connect(home / "conversations.sqlite", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        other.execute("ROLLBACK")
+
+
+def test_who_waits_too_long_is_told_and_can_send_it_again(
+    store: Conversations, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    conversation = store.start()
+    monkeypatch.setattr(database, "WAIT_SECONDS", 0.1)
+    with held(tmp_path):
+        with pytest.raises(StoreError, match="has been writing for too long; try again"):
+            store.add(conversation.id, "customer", "Hello?", "m1")
+        assert store.messages(conversation.id) == []  # reading waits for nobody
+    store.add(conversation.id, "customer", "Hello?", "m1")
+    assert [m.text for m in store.messages(conversation.id)] == ["Hello?"]
+
+
+WRITER = """
+import sys, time
+from assistant.conversations import Conversations
+url, name, conversation = sys.argv[1:]
+store = Conversations(url)
+print("ready", flush=True)
+end = time.monotonic() + float(sys.stdin.readline())
+count = worst = 0
+while time.monotonic() < end:
+    began = time.monotonic()
+    store.add(conversation, "customer", f"{name}-{count}", f"{name}-{count}")
+    worst = max(worst, time.monotonic() - began)
+    count += 1
+print(count, worst)
+"""
+
+
+@pytest.mark.slow
+def test_thirty_two_processes_and_one_that_holds_the_lock_lose_no_message(
+    store: Conversations, tmp_path: Path
+) -> None:
+    conversation, url = store.start(), f"sqlite:///{tmp_path / 'conversations.sqlite'}"
+    writers = [
+        subprocess.Popen(
+            [sys.executable, "-c", WRITER, url, str(n), conversation.id],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )
+        for n in range(32)
+    ]  # fmt: skip
+    assert [w.stdout.readline() for w in writers if w.stdout] == ["ready\n"] * 32
+    for writer in writers:
+        assert writer.stdin is not None
+        writer.stdin.write("12\n")
+        writer.stdin.flush()
+    time.sleep(2)
+    hold = 4.0
+    with closing(
+        sqlite3.connect(tmp_path / "conversations.sqlite", timeout=60, isolation_level=None)
+    ) as other:
+        other.execute("BEGIN IMMEDIATE")
+        time.sleep(hold)
+        other.execute("COMMIT")
+    ends = [writer.communicate(timeout=120) for writer in writers]
+    assert [error for _, error in ends if error] == []
+    counts = [int(out.split()[0]) for out, _ in ends]
+    stored = [m.text for m in store.messages(conversation.id)]
+    assert len(stored) == sum(counts) > 0
+    assert set(stored) == {f"{n}-{i}" for n, count in enumerate(counts) for i in range(count)}
+    assert min(counts) > 0
+    assert max(float(out.split()[1]) for out, _ in ends) < hold + 8
+
+
+def test_a_full_disk_is_told_of_and_what_was_stored_is_served(
+    store: Conversations,
+) -> None:
+    conversation = store.start()
+    store.add(conversation.id, "customer", "The first one.")
+    raw = store.engine.raw_connection()
+    limit = "PRAGMA max_page_count={}"
+    pages = raw.cursor().execute("PRAGMA page_count").fetchone()[0]
+    raw.cursor().execute(limit.format(pages + 2))
+    raw.close()
+    with pytest.raises(StoreError, match=FULL):
+        store.add(conversation.id, "customer", "x" * 100_000)
+    assert [m.text for m in store.messages(conversation.id)] == ["The first one."]
+    raw = store.engine.raw_connection()
+    raw.cursor().execute(limit.format(1_000_000))
+    raw.close()
+    store.add(conversation.id, "customer", "x" * 100_000)
+    assert len(store.messages(conversation.id)) == 2
+
+
+def test_a_file_that_may_not_grow_is_told_of_and_stays_whole(tmp_path: Path) -> None:
+    program = """
+import resource, sys
+from pathlib import Path
+from assistant.conversations import Conversations
+from assistant.errors import StoreError
+store = Conversations.in_home(Path(sys.argv[1]))
+conversation = store.start()
+store.add(conversation.id, "customer", "The first one.")
+resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, resource.RLIM_INFINITY))
+kept = 0
+try:
+    while True:
+        store.add(conversation.id, "customer", "x" * 20_000, f"m{kept}")
+        kept += 1
+except StoreError as error:
+    print(error)
+print(kept, len(store.messages(conversation.id)) - 1)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=True
+    )
+    told, counts = done.stdout.splitlines()
+    assert told.startswith(("the disk cannot be written", FULL))
+    kept, stored = map(int, counts.split())
+    assert kept == stored > 0
+    assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] == resource.RLIM_INFINITY
+    store = Conversations.in_home(tmp_path)
+    with store.readers.connect() as connection:
+        assert connection.execute(text("PRAGMA integrity_check")).scalar() == "ok"
+    store.add(store.start().id, "customer", "x" * 20_000)
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A small disk of its own; only root can mount one."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)]
+    if subprocess.run(command, capture_output=True).returncode:
+        pytest.skip("this user cannot mount a disk")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@pytest.mark.slow
+def test_a_disk_that_is_really_full_loses_nothing_and_goes_on_when_there_is_space(
+    disk: Path,
+) -> None:
+    store = Conversations.in_home(disk)
+    conversation = store.start()
+    (disk / "filler").write_bytes(b"\0" * 1_000_000)
+    kept, told = 0, ""
+    while not told:
+        try:
+            store.add(conversation.id, "customer", f"{kept} " + "x" * 9000, f"m{kept}")
+            kept += 1
+        except StoreError as error:
+            told = str(error)
+    assert told == FULL
+    assert [m.text.split()[0] for m in store.messages(conversation.id)] == [*map(str, range(kept))]
+    store.close()
+    again = Conversations.in_home(disk)  # a restart on the full disk
+    assert len(again.messages(conversation.id)) == kept > 10
+    (disk / "filler").unlink()
+    again.add(conversation.id, "customer", "There is space again.")
+    with again.readers.connect() as connection:
+        assert connection.execute(text("PRAGMA integrity_check")).scalar() == "ok"
+    assert len(again.messages(conversation.id)) == kept + 1
+    again.close()
+
+
+def test_the_web_says_that_nothing_was_stored_and_may_be_sent_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = staff_settings(tmp_path)
+    service = chat_service(settings)
+    client = TestClient(create_app(settings, service))
+    opened = client.post("/api/v1/conversations", json={}).json()
+    path = f"/api/v1/conversations/{opened['conversation_id']}"
+    headers = {"authorization": f"Bearer {opened['token']}"}
+    monkeypatch.setattr(database, "WAIT_SECONDS", 0.1)
+    message = {"text": "How do I return it?", "message_id": "m1"}
+    with held(tmp_path):
+        refused = client.post(f"{path}/handoff", headers=headers)
+        stream = client.post(f"{path}/messages", json=message, headers=headers).text
+        history = client.get(path, headers=headers)
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
+    assert "try again" in refused.json()["detail"]
+    assert "event: error" in stream
+    assert "try again" in stream
+    assert history.json()["messages"] == []
+    assert "event: reply" in client.post(f"{path}/messages", json=message, headers=headers).text
+    service.conversations.close()
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Sets the clock, in seconds from now."""
+    real = time.time
+    now = [0.0]
+    monkeypatch.setattr(time, "time", lambda: real() + now[0])
+
+    def put(seconds: float) -> None:
+        now[0] = seconds
+
+    return put
+
+
+YEAR = 365 * 86_400.0
+
+
+def test_a_clock_set_back_changes_no_order_within_a_conversation(
+    tmp_path: Path, clock: Callable[[float], None]
+) -> None:
+    service = chat_service(staff_settings(tmp_path))
+    store, desk = service.conversations, Desk(service, sessions=None)  # type: ignore[arg-type]
+    conversation = store.start()
+    store.add(conversation.id, "customer", "one")
+    Notes(store).add(conversation.id, "Ada", "two")
+    clock(-YEAR)
+    store.add(conversation.id, "customer", "three")
+    Notes(store).add(conversation.id, "Ada", "four")
+    assert Handoffs(store).happen(conversation.id, "ask")
+    clock(0)
+    store.add(conversation.id, "customer", "five")
+    messages = store.messages(conversation.id)
+    assert [m.text for m in messages] == ["one", "three", "five"]
+    times = [m.created for m in messages]
+    assert times == sorted(set(times))
+    shown = desk._shown(conversation.id, messages, {})
+    assert [s.text for s in shown] == ["one", "two", "three", "four", "five"]
+    assert Handoffs(store).queue() == [conversation.id]
+    store.close()
+
+
+def test_every_message_moves_a_conversation_on_whatever_the_clock_says(
+    store: Conversations, clock: Callable[[float], None]
+) -> None:
+    conversation, seen = store.start(), set()
+    for seconds in (0, -YEAR, -YEAR, -YEAR, 0):
+        clock(seconds)
+        store.add(conversation.id, "customer", "Hello?")
+        found = store.get(conversation.id)
+        assert found
+        seen.add(found.updated)
+    assert len(seen) == 5
+
+
+def test_what_was_said_under_a_wrong_clock_hides_nothing_that_was_said_before(
+    store: Conversations, clock: Callable[[float], None]
+) -> None:
+    before, after = store.start(), store.start()
+    store.add(before.id, "customer", "How long do I have?")
+    clock(-YEAR)
+    store.add(store.start().id, "customer", "How long do I have?")  # a row of a year ago
+    clock(0)
+    store.add(after.id, "customer", "How long do I have?")
+    now = time.time()
+    found = {e.conversation_id for e in read_episodes(store, now - 3600, now)}
+    assert found == {before.id, after.id}
+
+
+def test_a_token_is_not_used_again_when_the_clock_is_set_back_for_an_hour(
+    store: Conversations, clock: Callable[[float], None]
+) -> None:
+    expires = time.time() + 60
+    assert store.use_once("jti-1", expires)
+    clock(3600)
+    assert store.use_once("jti-2", expires + 3600)  # forgets what has expired long ago
+    clock(0)
+    assert not store.use_once("jti-1", expires)
+
+
+def test_a_version_made_under_a_clock_set_back_is_still_the_latest(tmp_path: Path) -> None:
+    versions, names = Versions(tmp_path), ["20990101-000000-999999"]
+    for _ in range(3):
+        folder = versions.folder / names[-1]
+        folder.mkdir(parents=True)
+        (folder / "manifest.json").write_text("{}")
+        names.append(versions.new_name())
+    assert names == sorted(names)
+    assert names[1] == "20990101-000001-000000"
+
+
+def test_deleted_words_leave_the_log_of_changes_too(store: Conversations, tmp_path: Path) -> None:
+    conversation = store.start()
+    store.add(conversation.id, "customer", "zebra-striped words")
+    assert files_with(["zebra-striped"], tmp_path)
+    store.delete(conversation.id)
+    assert files_with(["zebra-striped"], tmp_path) == {}
+    assert scrub(store.engine)
+
+
+def test_a_reader_of_what_was_before_is_reported(
+    store: Conversations, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "WAIT_SECONDS", 0.1)
+    with store.readers.connect() as connection:
+        connection.execute(text("SELECT count(*) FROM messages")).scalar()
+        store.add(store.start().id, "customer", "Hello?")
+        assert not settle(store.engine)
+    assert settle(store.engine)
