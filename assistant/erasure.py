@@ -110,19 +110,20 @@ def erase(
 
     The audit log keeps that it was done, and counts. Raises StoreError, OSError.
     """
-    roots = [settings.home, *also]
+    roots = [settings.home, *also, *([settings.golden] if settings.golden else [])]
     records = [r for c in person.conversations if (r := reviewed_dialogue(store, c))]
-    with store.engine.begin() as connection:
-        rows = remove_conversations(connection, person.conversations)
-        rows["audit"] = _redact(connection, person.traces)
-        shops = list(_mentions(connection, person.traces))
-    scrub(store.engine)
     forgotten = forget(roots, person.traces.in_row, records)
     files = [
         {"path": str(path), "places": places}
         for path in _files(roots)
         if not _is_shops(path, settings.home) and (places := _clean(path, person.traces))
     ]
+    # The store comes last: what is left of the files after a kill is found by what it holds.
+    with store.engine.begin() as connection:
+        rows = remove_conversations(connection, person.conversations)
+        rows["audit"] = _redact(connection, person.traces)
+        shops = list(_mentions(connection, person.traces))
+    scrub(store.engine)
     counts = {"conversations": len(person.conversations), "files": len(files)}
     store.log("erasure", "erase", json.dumps(counts))
     searched: Counter[str] = Counter()
@@ -194,7 +195,8 @@ def _mentions(connection: Connection, traces: Traces) -> Iterator[dict[str, str]
 
 def _files(roots: Sequence[Path]) -> Iterator[Path]:
     """The files that may hold words, each once."""
-    found = {p.resolve() for root in roots for p in root.rglob("*") if p.is_file()}
+    below = (p for root in roots for p in (root, *root.rglob("*")) if p.is_file())
+    found = {p.resolve() for p in below if not p.name.endswith(".partial")}
     for path in sorted(found):
         suffixes = {s.casefold() for s in path.suffixes} or {""}
         if suffixes & _WORDY or _begins(path, _SQLITE) or "-wal" in path.suffix:

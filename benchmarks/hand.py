@@ -14,7 +14,7 @@ from tests.staffing import PEOPLE
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Dialog, Locator, Page
 
-_LONGEST_MS = 900_000  # a publication beside other work
+_PATIENT_SECONDS = 60.0
 
 
 class Hand:
@@ -24,7 +24,7 @@ class Hand:
         self.page = page
         self.clicks = self.entries = 0
         self.seconds = 0.0
-        page.set_default_timeout(_LONGEST_MS)
+        page.set_default_timeout(1000 * _PATIENT_SECONDS)
         page.on("dialog", self._agree)
 
     @contextmanager
@@ -63,9 +63,9 @@ class Hand:
         """The button of that name."""
         return self.page.get_by_role("button", name=name, exact=True)
 
-    def see(self, place: str, text: str = "") -> None:
-        """Wait until it can be seen."""
-        self.page.locator(place, has_text=text).first.wait_for()
+    def see(self, place: str, text: str = "", longest: float = _PATIENT_SECONDS) -> None:
+        """Wait until it can be seen, so many seconds at most."""
+        self.page.locator(place, has_text=text).first.wait_for(timeout=1000 * longest)
 
     def _at(self, place: str | Locator) -> Locator:
         return self.page.locator(place).first if isinstance(place, str) else place
@@ -91,13 +91,14 @@ class Stand:
         return hand
 
     def enter(self, area: str, name: str) -> Hand:
-        """A member of staff, logged in; the whole page is there."""
+        """A member of staff, logged in; the whole page is there and asks for nothing more."""
         hand = self._open(area)
         hand.page.locator("input[name=login]").fill(name)
         hand.page.locator("input[name=password]").fill(PEOPLE[name][1])
         hand.page.keyboard.press("Enter")
         hand.page.wait_for_url(f"{self.url}{area}/")
         hand.page.locator("#sd-help, #sd-main").first.wait_for(state="attached")
+        hand.page.wait_for_load_state("networkidle")
         return hand
 
     def _open(self, path: str) -> Hand:

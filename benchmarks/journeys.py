@@ -29,6 +29,7 @@ from tests.journeys.conftest import CHROMIUM, FLAGS
 from tests.journeys.test_customer_journey import DOCUMENTS, ENGLISH, ROOT, Server
 from tests.staffing import hire
 
+_REFRESH_SECONDS = 1800.0  # at most, on a machine that does other work too
 _WRAPPING = "How much does gift wrapping cost?"
 _CONVERSATION = "JSON.parse(localStorage[Object.keys(localStorage)[0]]).id"
 
@@ -146,9 +147,9 @@ def publish(stand: Stand) -> Hand:
         operator.choose("label[for=sd-files]", document(stand.files, "Engraving", "12.00"))
         operator.see("#sd-uploading", "uploaded")
         operator.click('[data-act="preview"]')
-        operator.see(".sd-changes li", "engraving")
+        operator.see(".sd-changes li", "engraving", _REFRESH_SECONDS)
         operator.click(operator.button("Publish"))
-        operator.see(".sd-good", "Published as version")
+        operator.see(".sd-good", "Published as version", _REFRESH_SECONDS)
     return operator
 
 

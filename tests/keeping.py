@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,20 @@ def sqlite_schema(path: Path) -> str:
         return ";\n".join(sql for (sql,) in connection.execute(query))
     finally:
         connection.close()
+
+
+def write_for(
+    home: str, name: str, conversation: str, seconds: float, begin: Any, results: Any
+) -> None:
+    """Write messages, one after another, and report how many: what a process of its own does."""
+    store, count = Conversations.in_home(Path(home)), 0
+    begin.wait(120)
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        store.add(conversation, "customer", f"{name}-{count}", f"{name}-{count}")
+        count += 1
+    store.close()
+    results.put((name, count))
 
 
 def _row(one: Table, number: int) -> dict[str, Any]:

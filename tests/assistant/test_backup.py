@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -304,27 +302,3 @@ def test_the_commands_write_a_backup_and_make_a_home_of_it(home: Path, tmp_path:
     done = run.invoke(app, ["restore", file, "--home", str(tmp_path / "newer"), *with_key])
     assert done.exit_code == 1
     assert "the passphrase is wrong" in done.stderr
-
-
-@pytest.mark.slow
-def test_memory_does_not_grow_with_the_home(home: Path, tmp_path: Path) -> None:
-    with (home / "noise.bin").open("wb") as noise:
-        for _ in range(400):
-            noise.write(os.urandom(1_000_000))
-    program = (
-        "import sys, resource; from pathlib import Path; from assistant.settings import Settings\n"
-        "from assistant.backup import back_up; from assistant.restoring import restore\n"
-        "home, file, new, key = sys.argv[1:]\n"
-        "def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024\n"
-        "Path(home).mkdir(exist_ok=True)\n"
-        "back_up(Settings(home=Path(home)), Path(file), key, Path('none'), {})\n"
-        "restore(Path(file), Path(new), key); print(peak())"
-    )
-    peaks = []
-    for name, folder in (("small", tmp_path / "empty"), ("large", home)):
-        arguments = [str(folder), str(tmp_path / f"{name}.b"), str(tmp_path / name), PASSPHRASE]
-        done = subprocess.run(
-            [sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=True
-        )
-        peaks.append(int(done.stdout))
-    assert peaks[1] - peaks[0] < 64, peaks  # MB

@@ -270,6 +270,23 @@ def test_one_conversation_or_an_address_can_be_asked_for(shop: Shop) -> None:
     assert left == {shop.other, alike.id}
 
 
+def test_an_erasure_that_was_cut_off_is_done_again_from_the_start(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = lines(shop.home / "reviewed.jsonl", *reviewed_dialogues(shop.store))
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("assistant.erasure.scrub", _cut_off)
+        patch.setattr("assistant.erasure.remove_conversations", _cut_off)
+        shop.erase()
+    assert files_with([MARKS["agent"]], record.parent)
+    assert shop.erase().conversations == 1
+    assert files_with([*ALL, shop.zelda], shop.home) == {}
+
+
+def _cut_off(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
 @pytest.mark.parametrize("who", [{}, {"customer": "C", "email": "a@b.c"}])
 def test_whom_to_erase_must_be_said_once(shop: Shop, who: dict[str, str]) -> None:
     with pytest.raises(InputError, match="say whom"):
