@@ -8,7 +8,7 @@ PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile
 export HF_HUB_OFFLINE ?= 1
 export ANONYMIZED_TELEMETRY ?= False
 
-.PHONY: run setup demo test test-all check format types clean
+.PHONY: run setup demo test test-all check migration format types clean
 
 run: setup demo            ## install, build the demo shop's knowledge base, serve at 127.0.0.1:7860
 	$(BIN)/python app.py --home $(HOME_FOLDER) --port $(PORT)
@@ -37,6 +37,12 @@ check: setup               ## lint, format and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+migration: setup           ## draft a step for what changed in tables.py: make migration m="what for"
+	rm -f build/step.sqlite && mkdir -p build
+	$(BIN)/alembic -x url=sqlite:///build/step.sqlite upgrade head
+	$(BIN)/alembic -x url=sqlite:///build/step.sqlite revision --autogenerate -m "$(m)" \
+		--rev-id $$(printf %04d $$(($$(ls assistant/migrations/versions/0*.py | wc -l) + 1)))
 
 format: setup
 	$(BIN)/ruff check --fix .

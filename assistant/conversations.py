@@ -9,7 +9,7 @@ import json
 import secrets
 import time
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -82,13 +82,10 @@ class Conversations:
 
     def start(self, language: str = "", customer_id: str | None = None) -> Conversation:
         """A new conversation, spoken to by the bot."""
-        now = time.time()
-        row = Conversation(
-            secrets.token_urlsafe(16), "bot", language, customer_id, None, "", now, now
-        )
+        key, now = secrets.token_urlsafe(16), time.time()
+        row = Conversation(key, "bot", language, customer_id, None, "", now, now)
         with self.engine.begin() as connection:
-            values = {name: getattr(row, name) for name in Conversation.__slots__}
-            connection.execute(insert(tables.conversations).values(**values))
+            connection.execute(insert(tables.conversations).values(**asdict(row)))
         return row
 
     def get(self, conversation_id: str) -> Conversation | None:
@@ -152,18 +149,8 @@ class Conversations:
 
     def _select(self, *conditions: ColumnElement[bool]) -> list[StoredMessage]:
         columns = tables.messages.c
-        query = (
-            select(
-                columns.id,
-                columns.message_id,
-                columns.role,
-                columns.text,
-                columns.reply,
-                columns.created,
-            )
-            .where(*conditions)
-            .order_by(columns.id)
-        )
+        wanted = (columns[name] for name in StoredMessage.__slots__)
+        query = select(*wanted).where(*conditions).order_by(columns.id)
         with self.readers.connect() as connection:
             rows = connection.execute(query).mappings().all()
         return [
@@ -203,9 +190,8 @@ class Conversations:
 
     def history(self, conversation_id: str, before: int) -> tuple[Message, ...]:
         """What was said before the message with this id, as the pipeline takes it."""
-        return tuple(
-            Message(m.role, m.text) for m in self.messages(conversation_id) if m.id < before
-        )
+        said = self.messages(conversation_id)
+        return tuple(Message(m.role, m.text) for m in said if m.id < before)
 
     def withdraw(self, documents: Collection[str]) -> int:
         """Take the words of withdrawn documents out of the stored replies; how many held some.
@@ -263,8 +249,8 @@ class Conversations:
 
     def audit(self, limit: int = 100) -> list[dict[str, Any]]:
         """The newest entries of the audit log."""
+        query = select(tables.audit).order_by(tables.audit.c.id.desc()).limit(limit)
         with self.readers.connect() as connection:
-            query = select(tables.audit).order_by(tables.audit.c.id.desc()).limit(limit)
             return [dict(row) for row in connection.execute(query).mappings()]
 
     def close(self) -> None:

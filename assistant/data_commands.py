@@ -133,16 +133,20 @@ def _passphrase(settings: Settings, file: Path | None) -> str:
 
 
 def _show(values: dict[str, Any], as_json: bool) -> None:
-    """One JSON object, or a line a value; what is empty is left out."""
+    """One JSON object, or a line a value and a line a row."""
     if as_json:
         typer.echo(json.dumps(values, ensure_ascii=False))
         return
     for name, value in values.items():
-        if isinstance(value, dict):
-            value = ", ".join(f"{inner} {key}" for key, inner in value.items())
-        if isinstance(value, list | tuple):
-            for row in value:
-                told = ": ".join(map(str, row.values())) if isinstance(row, dict) else row
-                typer.echo(f"{name.replace('_', ' ')}: {told}")
-        elif value not in ("", None):
-            typer.echo(f"{name.replace('_', ' ')}: {value}")
+        many = isinstance(value, list | tuple)
+        for one in (value or ["none"]) if many else [value]:
+            typer.echo(f"{name.replace('_', ' ')}: {_told(one)}")
+
+
+def _told(value: Any) -> str:
+    """Counts as "3 messages, 1 notes"; what a row says in its order."""
+    if not isinstance(value, dict):
+        return str(value) if value != "" else "none"
+    if all(isinstance(inner, int) for inner in value.values()):
+        return ", ".join(f"{inner} {key}" for key, inner in value.items()) or "none"
+    return ": ".join(map(str, value.values()))

@@ -46,15 +46,18 @@ def open_engines(url: str) -> tuple[Engine, Engine]:
         if parsed.drivername == "postgresql":
             parsed = parsed.set(drivername="postgresql+psycopg")
         if parsed.get_backend_name() != "sqlite":
-            engine = create_engine(parsed, pool_pre_ping=True)
+            engine = create_engine(parsed, pool_pre_ping=True, hide_parameters=True)
             event.listen(engine, "handle_error", _explain)
             return engine, engine
     except (ArgumentError, NoSuchModuleError) as error:
         raise StoreError("database is no URL like postgresql://user@host/name") from error
     except ModuleNotFoundError as error:
         raise StoreError(f"{error}; install the extra: pip install frontdesk[postgres]") from error
-    writer = create_engine(parsed, pool_size=1, max_overflow=0, pool_timeout=WAIT_SECONDS)
-    reader = create_engine(parsed, pool_size=_READERS, max_overflow=_READERS)
+    # An error goes to the log, and what customers wrote must not go with it.
+    writer = create_engine(
+        parsed, pool_size=1, max_overflow=0, pool_timeout=WAIT_SECONDS, hide_parameters=True
+    )
+    reader = create_engine(parsed, pool_size=_READERS, max_overflow=_READERS, hide_parameters=True)
     for engine in (writer, reader):
         event.listen(engine, "connect", _set_up)
         event.listen(engine, "handle_error", _explain)

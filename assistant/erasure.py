@@ -12,6 +12,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,17 +27,18 @@ from assistant.removal import remove_conversations
 from assistant.reviewed import reviewed_dialogue
 from assistant.sealed import MAGIC
 from assistant.settings import Settings
-from assistant.traces import Traces, is_packed, is_rows, long_enough
+from assistant.traces import Traces, is_log, is_packed, is_rows, long_enough
 from knowledge.pii import Masker
 
 ERASED = "[erased]"
 _SQLITE = b"SQLite format 3\0"
 _SHOPS = ("knowledge", "documents")  # folders of the home that hold the shop's own texts
 _SAID_BY = ("customer", "agent")
+_BATCH = 500  # texts a query
 # Of files with other names only numbers are expected: weights, vectors, compiled models.
 _WORDY = frozenset({
     ".jsonl", ".json", ".csv", ".tsv", ".txt", ".log", ".md", ".html", ".yaml", ".toml", ".out",
-    ".err", "",
+    ".err",
 })  # fmt: skip
 _POSTGRES = {
     "place": "the database server",
@@ -97,7 +99,7 @@ def find_person(
         related = set(connection.execute(owners).scalars()) - {None, customer}
         names |= _values(connection, tables.contacts.c.email, ids)
         names |= _values(connection, tables.identity_tries.c.order_number, ids)
-    texts = [text for name in ids for text in _said(store, name)]
+        texts = _own(connection, [text for name in ids for text in _said(store, name)], ids)
     masked = map(Masker().mask, texts)
     traces = Traces(frozenset(names), long_enough([*texts, *masked]))
     return Person(tuple(ids), traces, tuple(sorted(related)))
@@ -175,6 +177,18 @@ def _said(store: Conversations, conversation: str) -> Iterator[str]:
             yield from connection.execute(select(column).where(of)).scalars()
 
 
+def _own(connection: Connection, texts: Sequence[str], ids: Sequence[str]) -> list[str]:
+    """Of what was said that which others did not say too: a canned reply tells of nobody."""
+    messages, common = tables.messages.c, set()
+    for first in range(0, len(texts), _BATCH):
+        some = texts[first : first + _BATCH]
+        others = messages.text.in_(some) & messages.conversation_id.not_in(ids)
+        common |= set(connection.execute(select(messages.text).where(others)).scalars())
+    for shops in (tables.canned.c.text, tables.curated.c.answer):
+        common |= set(connection.execute(select(shops)).scalars())
+    return [text for text in texts if text not in common]
+
+
 def _redact(connection: Connection, traces: Traces) -> int:
     """Empty the details of audit entries that tell of the person; who did what, and when, stays."""
     log, changed = tables.audit, 0
@@ -196,28 +210,36 @@ def _mentions(connection: Connection, traces: Traces) -> Iterator[dict[str, str]
 def _files(roots: Sequence[Path]) -> Iterator[Path]:
     """The files that may hold words, each once."""
     below = (p for root in roots for p in (root, *root.rglob("*")) if p.is_file())
-    found = {p.resolve() for p in below if not p.name.endswith(".partial")}
+    found = {p.resolve() for p in below}
     for path in sorted(found):
-        suffixes = {s.casefold() for s in path.suffixes} or {""}
-        if suffixes & _WORDY or _begins(path, _SQLITE) or "-wal" in path.suffix:
+        if {x.casefold() for x in path.suffixes} & _WORDY or not path.suffix or _is_database(path):
             yield path
+
+
+def _is_database(path: Path) -> bool:
+    """Whether a file is a database, or its log of changes."""
+    return path.name.endswith("-wal") or _begins(path, _SQLITE)
 
 
 def _clean(path: Path, traces: Traces) -> int:
     """Take the person out of a file of words; how many places."""
-    if _begins(path, _SQLITE) or "-wal" in path.suffix:
+    if _is_database(path):
         return 0
-    if is_rows(path):
-        return traces.drop_rows(path)
-    return 0 if is_packed(path) else traces.overwrite(path)
+    with suppress(FileNotFoundError):  # another process's, which has moved it into its place
+        if is_rows(path) or (is_packed(path) and is_log(path)):
+            return traces.drop_rows(path)
+        return 0 if is_packed(path) else traces.overwrite(path)
+    return 0
 
 
 def _search(roots: Sequence[Path], traces: Traces, counts: Counter[str]) -> Iterator[Path]:
+    """The files that tell of the person still."""
     for path in _files(roots):
-        counts["files"] += 1
-        counts["bytes"] += path.stat().st_size
-        if traces.in_file(path):
-            yield path
+        with suppress(FileNotFoundError):
+            counts["files"] += 1
+            counts["bytes"] += path.stat().st_size
+            if traces.in_file(path):
+                yield path
 
 
 def _is_shops(path: Path, home: Path) -> bool:
@@ -244,5 +266,8 @@ def _is_backup(path: Path) -> bool:
 
 
 def _begins(path: Path, magic: bytes) -> bool:
-    with path.open("rb") as file:
-        return file.read(len(magic)) == magic
+    try:
+        with path.open("rb") as file:
+            return file.read(len(magic)) == magic
+    except FileNotFoundError:
+        return False

@@ -72,8 +72,8 @@ class Traces:
         return False
 
     def drop_rows(self, path: Path) -> int:
-        """Take the rows that tell of the person out of a file of JSON Lines, packed or not; how
-        many. A kill at any moment leaves the old file or the new one. Raises OSError."""
+        """Take the lines that tell of the person out of a file, packed or not, best of JSON Lines;
+        how many. A kill at any moment leaves the old file or the new one. Raises OSError."""
         with closing(_unpacked(path)) as lines:
             if not any(map(self._in_line, lines)):
                 return 0
@@ -99,7 +99,7 @@ class Traces:
         with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as content:
             places = [m.span() for m in self._pattern.finditer(cast("bytes", content))]
             for start, end in places:
-                if ".log" in path.name:
+                if is_log(path):
                     start = content.rfind(b"\n", 0, start) + 1
                     end = (content.find(b"\n", end) + 1 or len(content) + 1) - 1
                 content[start:end] = _FILLER * (end - start)
@@ -116,6 +116,11 @@ class Traces:
 def is_rows(path: Path) -> bool:
     """Whether a file is JSON Lines by its name."""
     return format_of(path) == ".jsonl"
+
+
+def is_log(path: Path) -> bool:
+    """Whether a file is a log by its name, one that was put aside too: server.log.2.gz."""
+    return ".log" in path.suffixes
 
 
 def is_packed(path: Path) -> bool:

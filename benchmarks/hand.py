@@ -91,14 +91,14 @@ class Stand:
         return hand
 
     def enter(self, area: str, name: str) -> Hand:
-        """A member of staff, logged in; the whole page is there and asks for nothing more."""
+        """A member of staff, logged in; the whole page is there, and has looked for news once."""
         hand = self._open(area)
         hand.page.locator("input[name=login]").fill(name)
         hand.page.locator("input[name=password]").fill(PEOPLE[name][1])
         hand.page.keyboard.press("Enter")
         hand.page.wait_for_url(f"{self.url}{area}/")
         hand.page.locator("#sd-help, #sd-main").first.wait_for(state="attached")
-        hand.page.wait_for_load_state("networkidle")
+        hand.page.wait_for_event("requestfinished", lambda asked: "/run/" in asked.url)
         return hand
 
     def _open(self, path: str) -> Hand:

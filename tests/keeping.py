@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import sqlite3
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import zstandard
 from sqlalchemy import Connection, Float, Integer, Table, insert, inspect, select, table, text
 
 from assistant import tables
@@ -41,6 +43,31 @@ def files_with(marks: Iterable[str], folder: Path) -> dict[str, list[str]]:
         for mark in marks
     }
     return {mark: paths for mark, paths in found.items() if paths}
+
+
+def lines(path: Path, *values: object) -> Path:
+    """Write a file of lines, packed as its name says: texts as they are, other values as JSON."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = "".join((v if isinstance(v, str) else json.dumps(v)) + "\n" for v in values)
+    if path.suffix == ".gz":
+        path.write_bytes(gzip.compress(text.encode()))
+    elif path.suffix == ".zst":
+        path.write_bytes(zstandard.compress(text.encode()))
+    else:
+        path.write_text(text, encoding="utf-8")
+    return path
+
+
+def unpacked(home: Path) -> Iterator[tuple[str, bytes]]:
+    """The files below a folder, with what they hold when they are unpacked."""
+    for path in home.rglob("*"):
+        if path.is_file():
+            raw = path.read_bytes()
+            if path.suffix == ".gz":
+                raw = gzip.decompress(raw)
+            elif path.suffix == ".zst":
+                raw = zstandard.ZstdDecompressor().decompressobj().decompress(raw)
+            yield str(path), raw
 
 
 def sqlite_schema(path: Path) -> str:

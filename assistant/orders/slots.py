@@ -11,7 +11,7 @@ from typing import Protocol
 from assistant import phrases
 from assistant.orders.task_store import Task
 from assistant.orders.telling import item_line
-from assistant.orders.wishes import Kind, names, says
+from assistant.orders.wishes import Kind, names, names_wholly, says
 from assistant.records.changes import (
     Cancel,
     Case,
@@ -182,7 +182,7 @@ class Reason:
         """See Slot."""
         if not self.is_open(task, case):
             return task
-        found = [r for r in case.order.allowed.reasons if names(text, r)]
+        found = [r for r in case.order.allowed.reasons if names_wholly(text, r)]
         return replace(task, reason=found[0]) if len(found) == 1 else task
 
     def ask(self, task: Task, case: Case, language: str) -> Ask:
@@ -212,7 +212,7 @@ class Pay:
         if len(labels) == 1 and not self._other:
             return replace(task, payment=next(iter(labels)))
         found = [name for name, label in labels.items() if label.casefold() in text.casefold()]
-        found = found or [name for name, label in labels.items() if names(text, label)]
+        found = found or [n for n, label in labels.items() if names_wholly(text, label)]
         return replace(task, payment=found[0]) if len(found) == 1 else task
 
     def ask(self, task: Task, case: Case, language: str) -> Ask:

@@ -45,6 +45,14 @@ def names(text: str, title: str) -> bool:
     return bool(wanted) and 2 * len(said & wanted) >= len(wanted)
 
 
+def names_wholly(text: str, phrase: str) -> bool:
+    """Whether a message names a thing by all words of a phrase: "card" is not yet "gift card"."""
+    if is_cjk(phrase):
+        return phrase in text
+    wanted = set(content_words(phrase))
+    return bool(wanted) and wanted <= set(content_words(text))
+
+
 @cache
 def _words(language: str) -> Mapping[str, re.Pattern[str]]:
     every = yaml.safe_load(_FILE.read_text(encoding="utf-8"))

@@ -3,7 +3,6 @@ is left in any file below the home."""
 
 from __future__ import annotations
 
-import gzip
 import json
 import sqlite3
 from collections.abc import Iterator
@@ -12,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import zstandard
 from sqlalchemy import insert, select
 from typer.testing import CliRunner
 
@@ -34,7 +32,7 @@ from finetune.forget import forget
 from finetune.prepare import prepare
 from finetune.rows import load_rows
 from knowledge.language import Detector
-from tests.keeping import files_with, rows
+from tests.keeping import files_with, lines, rows, unpacked
 
 CUSTOMER, EMAIL, ORDER = "C-zebra-4711", "zelda.zebra@example.com", "mw-4711042"
 # One mark a door, so that a mark that is left tells which door was forgotten.
@@ -139,29 +137,6 @@ def test_the_audit_log_keeps_who_did_what_and_counts_the_erasure(shop: Shop) -> 
         "[erased]", f"{shop.other} mw-0815077",
     }  # fmt: skip
     assert (newest["what"], json.loads(newest["detail"])["conversations"]) == ("erase", 1)
-
-
-def lines(path: Path, *values: object) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    text = "".join((v if isinstance(v, str) else json.dumps(v)) + "\n" for v in values)
-    if path.suffix == ".gz":
-        path.write_bytes(gzip.compress(text.encode()))
-    elif path.suffix == ".zst":
-        path.write_bytes(zstandard.compress(text.encode()))
-    else:
-        path.write_text(text, encoding="utf-8")
-    return path
-
-
-def unpacked(home: Path) -> Iterator[tuple[str, bytes]]:
-    for path in home.rglob("*"):
-        if path.is_file():
-            raw = path.read_bytes()
-            if path.suffix == ".gz":
-                raw = gzip.decompress(raw)
-            elif path.suffix == ".zst":
-                raw = zstandard.ZstdDecompressor().decompressobj().decompress(raw)
-            yield str(path), raw
 
 
 def test_no_byte_of_the_person_is_left_in_any_file_below_the_home(
@@ -270,15 +245,27 @@ def test_one_conversation_or_an_address_can_be_asked_for(shop: Shop) -> None:
     assert left == {shop.other, alike.id}
 
 
+def test_words_that_others_were_told_too_are_nobody_s(shop: Shop) -> None:
+    told = "Thank you for your patience! Our warehouse is looking for your parcel right now."
+    for key in (shop.zelda, shop.other):
+        shop.store.add(key, "agent", told)
+    record = lines(shop.home / "reviewed.jsonl", *reviewed_dialogues(shop.store))
+    log = lines(shop.home / "server.log", told)
+    shop.erase()
+    (left,) = record.read_text().splitlines()
+    assert json.loads(left)["id"] == shop.other
+    assert log.read_text() == told + "\n"
+
+
 def test_an_erasure_that_was_cut_off_is_done_again_from_the_start(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record = lines(shop.home / "reviewed.jsonl", *reviewed_dialogues(shop.store))
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr("assistant.erasure.scrub", _cut_off)
-        patch.setattr("assistant.erasure.remove_conversations", _cut_off)
+    monkeypatch.setattr("assistant.erasure.remove_conversations", _cut_off)
+    with pytest.raises(KeyboardInterrupt):
         shop.erase()
-    assert files_with([MARKS["agent"]], record.parent)
+    monkeypatch.undo()
+    assert record.read_text()
     assert shop.erase().conversations == 1
     assert files_with([*ALL, shop.zelda], shop.home) == {}
 
@@ -309,6 +296,5 @@ def test_the_command_prints_a_receipt_as_json(shop: Shop) -> None:
     )
     assert run.exit_code == 0, run.output
     receipt: dict[str, Any] = json.loads(run.stdout)
-    assert receipt["conversations"] == 1
-    assert receipt["left"] == []
+    assert (receipt["conversations"], receipt["left"]) == (1, [])
     assert not any(mark in run.stdout for mark in ALL)

@@ -16,10 +16,11 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
 
 from app import create_app
 from assistant import database
-from assistant.conversations import Conversations
+from assistant.conversations import Conversations, insert_message
 from assistant.database import scrub, settle
 from assistant.errors import StoreError
 from tests.keeping import files_with, write_for
@@ -107,7 +108,7 @@ def test_a_file_that_may_not_grow_is_told_of_and_stays_whole(tmp_path: Path) -> 
     program = """
 import resource, sys
 from pathlib import Path
-from assistant.conversations import Conversations
+from assistant.conversations import Conversations, insert_message
 from assistant.errors import StoreError
 store = Conversations.in_home(Path(sys.argv[1]))
 conversation = store.start()
@@ -217,3 +218,16 @@ def test_a_reader_of_what_was_before_is_reported(
         store.add(store.start().id, "customer", "Hello?")
         assert not settle(store.engine)
     assert settle(store.engine)
+
+
+def test_an_error_of_the_database_does_not_repeat_what_was_said(store: Conversations) -> None:
+    key = store.start().id
+
+    def say_it_twice() -> None:
+        with store.engine.begin() as connection:
+            for _ in range(2):
+                insert_message(connection, key, "customer", "zebra-striped words", "m1")
+
+    with pytest.raises(IntegrityError) as told:
+        say_it_twice()
+    assert "zebra" not in str(told.value)

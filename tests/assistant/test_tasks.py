@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from assistant import phrases
 from assistant.conversations import Conversations
 from assistant.errors import ChangeRefusedError
-from assistant.orders.wishes import says, wish
+from assistant.orders.wishes import names_wholly, says, wish
 from assistant.records.changes import (
     Cancel,
     Case,
@@ -287,6 +287,14 @@ def test_boots_are_swapped_for_another_size(talk: Talk, records: SqliteRecords) 
     after = now_of(records, HERE)
     assert (after.items[0].id, after.items[0].options) == ("P-1/41", (("size", "41"),))
     assert objected(SWAP, after) == "never", "an order is swapped once"
+
+
+def test_a_word_of_a_reason_or_of_a_payment_is_not_yet_the_whole() -> None:
+    assert not names_wholly("I'd like to cancel order MW-10001", "ordered by mistake")
+    assert names_wholly("sorry, I ordered it by mistake", "ordered by mistake")
+    assert not names_wholly("please use another card", "gift card")
+    assert names_wholly("take the gift card", "gift card")
+    assert not names_wholly("anything", "")
 
 
 def test_all_that_is_said_at_once_is_not_asked_for(talk: Talk) -> None:

@@ -18,7 +18,7 @@ from fastapi.testclient import TestClient
 from httpx import Response
 from sqlalchemy import select
 
-from assistant import tables
+from assistant import passwords, tables
 from assistant.accounts import Accounts
 from assistant.conversations import Conversations
 from assistant.errors import SettingsError
@@ -27,7 +27,8 @@ from assistant.service import ChatService
 from assistant.web.auth import COOKIE, Sessions, StaffFile
 from assistant.web.lockout import MAX_TRIES, WINDOW_SECONDS, Lockout
 from assistant.web.login import Entrance, login_app
-from tests.staffing import AGENT, HOST, accounts_of, cookies, hire, log_in
+from assistant.web.staff import mount_staff
+from tests.staffing import AGENT, HOST, accounts_of, cookies, hire, log_in, quick_hasher
 
 ORIGIN = {"origin": HOST}
 GOOD = "four lamps under ice"
@@ -61,6 +62,28 @@ def test_a_damaged_staff_file_says_what_repairs_it(tmp_path: Path, content: str)
     (tmp_path / "staff.json").write_text(content)
     with pytest.raises(SettingsError, match="delete it"):
         StaffFile(tmp_path)
+
+
+# The first start.
+
+
+def test_the_first_start_tells_the_admins_one_time_password_once(
+    service: ChatService, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(passwords, "PasswordHasher", quick_hasher)
+    settings = service.assistant.settings
+    started = []
+    for _ in range(2):
+        started.append(FastAPI())
+        mount_staff(started[-1], settings, service, StaffFile(settings.home))
+    told = capsys.readouterr()
+    assert told.out == ""
+    (password,) = re.findall(r"shown only now: (\S+)", told.err)
+    client = TestClient(started[-1], follow_redirects=False)
+    form = {"login": "admin", "password": password, "to": "/operator"}
+    answer = client.post("/login", data=form, headers=ORIGIN)
+    assert answer.headers["location"] == "/staff/password"
+    assert client.get("/operator/").headers["location"] == "/staff/password"
 
 
 # Sessions.

@@ -24,7 +24,7 @@ from assistant.errors import SettingsError
 from assistant.settings import load_settings
 from assistant.web.auth import COOKIE
 from assistant.web.oidc import Oidc, role_of
-from tests.provider import SECRET, Provider, jwk, oidc_settings, serving
+from tests.provider import CLIENT, SECRET, Provider, jwk, oidc_settings, serving
 from tests.staffing import HOST, accounts_of, chat_service, staff_app, staff_settings
 
 CALLBACK = f"{HOST}/login/oidc/callback"
