@@ -117,11 +117,13 @@ class RetentionWatch:
         last = _read(self.settings.home)
         if last is not None and 0 <= now - last < DAY_SECONDS:
             return None
-        _write(self.settings.home, now)
         if last is None or not 0 <= now - last <= _LONGEST_GAP_SECONDS:
+            _write(self.settings.home, now)
             log.warning("conversations over their time go from tomorrow on, if it is %s", _day(now))
             return None
-        return sweep(self.store, self.settings.store, now, "retention")
+        swept = sweep(self.store, self.settings.store, now, "retention")
+        _write(self.settings.home, now)
+        return swept
 
     def _run(self) -> None:
         while not self._over.is_set():

@@ -136,7 +136,7 @@ def compare(stand: Stand) -> Hand:
     with agent.counted():
         agent.write(_WRAPPING, "#bench-cases")
         agent.click(agent.button("Compare"))
-        agent.see('.bench-side[aria-label$="B"]')
+        agent.see('.bench-side[aria-label$="B"] .bench-reply', "3.50")
     return agent
 
 
