@@ -15,13 +15,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from fastapi import FastAPI, Request
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse
 
-from assistant.errors import AssistantError, StoreError
+from assistant.errors import AssistantError
 from assistant.settings import Settings, load_settings
 from knowledge.errors import KnowledgeError
+from knowledge.masked_logs import mask_logs
 
 if TYPE_CHECKING:
     from assistant.service import ChatService
@@ -50,6 +52,7 @@ def create_app(settings: Settings, service: ChatService) -> FastAPI:
     from assistant.web.auth import StaffFile
     from assistant.web.chat import build_chat, head, theme
     from assistant.web.identity import Identities, TicketGate, Tickets
+    from assistant.web.limits import not_valid
     from assistant.web.staff import mount_staff
     from assistant.web.turns import Turns
     from assistant.web.widget import widget_routes
@@ -75,28 +78,23 @@ def create_app(settings: Settings, service: ChatService) -> FastAPI:
 
     # FastAPI's documentation pages load their scripts from elsewhere; /openapi.json stays.
     app = FastAPI(title="Frontdesk", lifespan=lifespan, docs_url=None, redoc_url=None)
+    app.add_exception_handler(RequestValidationError, not_valid)
     tickets = Tickets(staff.secret)
     # The one added last is asked first.
     app.add_middleware(TicketGate, tickets=tickets)
     embedding(app, settings)
 
     @app.get("/health/live")
-    def live() -> dict[str, str]:
+    async def live() -> dict[str, str]:
         """The process answers."""
         return {"status": "live"}
 
     @app.get("/health/ready")
-    def is_ready() -> JSONResponse:
+    async def is_ready() -> JSONResponse:
         """The models are warm: the first customer will not wait for them."""
         if ready.is_set():
             return JSONResponse({"status": "ready"})
         return JSONResponse({"status": "warming up"}, status_code=503)
-
-    @app.exception_handler(StoreError)
-    def not_stored(_: Request, error: StoreError) -> JSONResponse:
-        """The store cannot be used for now; what was sent can be sent again."""
-        log.error("%s", error)
-        return JSONResponse({"detail": str(error)}, status_code=503, headers={"retry-after": "5"})
 
     identities = Identities(settings.web.identity_secret, service.conversations)
     app.include_router(api_routes(service, turns, tickets, identities))
@@ -135,11 +133,15 @@ def embedding(app: FastAPI, settings: Settings) -> None:
 
 
 def secure(app: FastAPI, settings: Settings) -> None:
-    """Say on every response what it allows, and believe the listed proxies."""
+    """Say on every response what it allows, bound what is sent, and believe the listed proxies."""
     from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
     from assistant.web.headers import SecureHeaders
+    from assistant.web.limits import BodyLimit, StoreTrouble
+    from assistant.web.uploads import PATH as UPLOADS
 
+    app.add_middleware(StoreTrouble)
+    app.add_middleware(BodyLimit, max_bytes=settings.web.max_body_bytes, exempt=[UPLOADS])
     app.add_middleware(SecureHeaders, origins=settings.web.origins)
     if settings.web.proxies:
         middleware: Any = ProxyHeadersMiddleware  # typed for uvicorn's own kind of application
@@ -180,6 +182,7 @@ def serve(
     home: Annotated[Path | None, typer.Option(help="Folder that holds all state.")] = None,
 ) -> None:
     """Serve the customer chat, the staff's pages and the health checks."""
+    mask_logs()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     for noisy in ("httpx", "chromadb"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -26,6 +26,7 @@ from assistant.drift import LOOK_BACK_DAYS, find_drift
 from assistant.episodes import read_episodes
 from assistant.errors import AssistantError, InputError, SettingsError
 from assistant.gaps import find_gaps
+from assistant.model_commands import model_app
 from assistant.pipeline import Assistant
 from assistant.rehearsal import dial_of
 from assistant.reviewed import reviewed_dialogues
@@ -36,6 +37,7 @@ from knowledge.command_line import one_line_errors
 from knowledge.encoder import load_encoder
 from knowledge.errors import KnowledgeError
 from knowledge.formats import read_text
+from knowledge.masked_logs import mask_logs
 from knowledge.terminal import progress_bar
 from knowledge.versions import Versions
 
@@ -43,6 +45,7 @@ app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__d
 app.add_typer(curated_app, name="curated")
 app.add_typer(data_app(lambda *given: _forget(*given)))
 app.add_typer(account_app, name="user")
+app.add_typer(model_app)
 Home = Annotated[Path | None, typer.Option(help="Folder that holds all state.")]
 Config = Annotated[Path | None, typer.Option(help="Settings file instead of frontdesk.toml.")]
 _ROLES: dict[str, Role] = {
@@ -53,6 +56,7 @@ _ROLES: dict[str, Role] = {
 @app.callback()
 def main() -> None:
     """Frontdesk's assistant."""
+    mask_logs()
 
 
 def _forget(*given: Any) -> dict[str, list[dict[str, Any]]]:

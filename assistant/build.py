@@ -30,6 +30,7 @@ from assistant.served import Model, ServedModel
 from assistant.service import ChatService
 from assistant.settings import Settings
 from assistant.skills import KnowledgeSkill, PersonSkill, SmallTalkSkill
+from assistant.switch import ModelSwitch
 from finetune.registry import Registry, base_digest, resolve_base, validate_adapter
 from knowledge.build import WEIGHTS, open_knowledge
 from knowledge.intent_classifier import MANIFEST, IntentClassifier
@@ -68,6 +69,7 @@ def build_assistant(
         grounding=grounding,
         names=knowledge.mentions,
         names_order=orders.concerns if orders else no_orders,
+        paused=ModelSwitch(settings.home).is_off,
     )
 
 

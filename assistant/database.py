@@ -8,9 +8,9 @@ import sqlite3
 import time
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, event, make_url
+from sqlalchemy import Engine, PoolProxiedConnection, QueuePool, create_engine, event, make_url
 from sqlalchemy.engine import ExceptionContext
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, TimeoutError
 
 from assistant.errors import StoreError
 
@@ -46,7 +46,9 @@ def open_engines(url: str) -> tuple[Engine, Engine]:
         if parsed.drivername == "postgresql":
             parsed = parsed.set(drivername="postgresql+psycopg")
         if parsed.get_backend_name() != "sqlite":
-            engine = create_engine(parsed, pool_pre_ping=True, hide_parameters=True)
+            engine = create_engine(
+                parsed, pool_pre_ping=True, poolclass=_Queue, hide_parameters=True
+            )
             event.listen(engine, "handle_error", _explain)
             return engine, engine
     except (ArgumentError, NoSuchModuleError) as error:
@@ -54,16 +56,27 @@ def open_engines(url: str) -> tuple[Engine, Engine]:
     except ModuleNotFoundError as error:
         raise StoreError(f"{error}; install the extra: pip install frontdesk[postgres]") from error
     # An error goes to the log, and what customers wrote must not go with it.
-    writer = create_engine(
-        parsed, pool_size=1, max_overflow=0, pool_timeout=WAIT_SECONDS, hide_parameters=True
-    )
-    reader = create_engine(parsed, pool_size=_READERS, max_overflow=_READERS, hide_parameters=True)
+    one = {"pool_size": 1, "max_overflow": 0, "pool_timeout": WAIT_SECONDS}
+    many = {"pool_size": _READERS, "max_overflow": _READERS, "pool_timeout": WAIT_SECONDS}
+    writer = create_engine(parsed, poolclass=_Queue, hide_parameters=True, **one)
+    reader = create_engine(parsed, poolclass=_Queue, hide_parameters=True, **many)
     for engine in (writer, reader):
         event.listen(engine, "connect", _set_up)
         event.listen(engine, "handle_error", _explain)
     event.listen(writer, "begin", _begin_writing)
     event.listen(reader, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
     return writer, reader
+
+
+class _Queue(QueuePool):
+    """Connections, and those who wait for one: who waits for too long gets a StoreError."""
+
+    def connect(self) -> PoolProxiedConnection:
+        """See QueuePool."""
+        try:
+            return super().connect()
+        except TimeoutError as error:
+            raise StoreError("too many wait for the database; try again in a moment") from error
 
 
 def scrub(writer: Engine) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Protocol
 
 from assistant.types import TITLE_JOINT, CheckedSentence, DraftSentence, Evidence
@@ -20,6 +21,9 @@ from knowledge.verifier import Verdict
 # Share of content words that must stand in the evidence; the bar for replies re-checked from
 # outside is 0.8, so a paraphrase may add little of its own.
 MIN_COVERAGE = 0.8
+# Content words in a row that the evidence lacks: a clause of its own, hung onto a sentence long
+# enough for the share. Ours: two may be a synonym.
+_CLAUSE = 3
 _NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
 _NAME = re.compile(r"(?<![.!?]\s)(?<!^)\b[A-Z][\w&-]+")
 _NEGATION = re.compile(
@@ -92,8 +96,11 @@ class GroundingCheck:
             return "written in another language than the evidence"
         words = content_words(sentence)
         held = set(content_words(evidence))
-        if words and sum(w in held for w in words) < self.min_coverage * len(words):
+        known = [w in held for w in words]
+        if words and sum(known) < self.min_coverage * len(words):
             return "says more than the evidence"
+        if any(len(list(run)) >= _CLAUSE for is_known, run in groupby(known) if not is_known):
+            return "adds a clause to the evidence"
         if _NEGATION.search(sentence) and not _NEGATION.search(evidence):
             return "denies what the evidence does not deny"
         return ""

@@ -18,6 +18,7 @@ from tokenizers.decoders import DecodeStream
 from assistant.errors import GenerationError
 from assistant.generation import Drafts
 from assistant.grounding import GroundingCheck
+from assistant.patience import Patience
 from assistant.settings import ModelSettings
 from assistant.token_engines import Request, Sampling, TokenEngine
 from assistant.types import DraftSentence, Evidence, GeneratorName, Question
@@ -63,7 +64,8 @@ class LanguageModel:
     def generate(self, question: Question, evidence: Sequence[Evidence]) -> Drafts:
         """Yield sentences as they are finished. Raises GenerationError.
 
-        Closing the iterator, or `timeout_seconds` from its start, ends the generation.
+        Closing the iterator, `timeout_seconds` from its start, or the end of the question's
+        patience ends the generation within a token.
         """
         masker = Masker()
         passages = [masker.mask(titled(e.title, e.text)) for e in evidence]
@@ -73,7 +75,7 @@ class LanguageModel:
         ]
         quotes = [masker.mask(e.pointed or e.quote) for e in evidence]
         prompt = self.read(passages, past, masker.mask(question.text), quotes)
-        request = self._request(prompt)
+        request = self._request(prompt, question.patience)
         self.engine.submit(request)
         try:
             said: set[str] = set()
@@ -106,11 +108,11 @@ class LanguageModel:
         """Let go of the model."""
         self.engine.close()
 
-    def _request(self, prompt: Prompt) -> Request:
-        deadline = time.monotonic() + self.settings.timeout_seconds
+    def _request(self, prompt: Prompt, patience: Patience) -> Request:
+        deadline = min(time.monotonic() + self.settings.timeout_seconds, patience.until)
         limit = self.settings.max_new_tokens
         ids = self.engine.vocabulary.ids(prompt.text)
-        return Request(ids, self._ends, limit, deadline, self.sampling)
+        return Request(ids, self._ends, limit, deadline, self.sampling, patience)
 
     def _pieces(self, request: Request) -> Iterator[str]:
         """Text as it comes, up to the reply's end. Raises GenerationError."""

@@ -6,9 +6,8 @@ utterance -> language -> safety -> intent -> skill -> evidence -> draft -> groun
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 
 from assistant import phrases
@@ -19,7 +18,8 @@ from assistant.generation import Drafts, Generator, QuotingComposer
 from assistant.grounding import GroundingCheck
 from assistant.intent import UNKNOWN, Router
 from assistant.intent import Skill as SkillName
-from assistant.safety import Safety, clean
+from assistant.leaks import without_leak
+from assistant.safety import FOR_A_PERSON, Safety, clean
 from assistant.settings import Settings
 from assistant.skills import Fetched, Skill
 from assistant.types import (
@@ -28,7 +28,6 @@ from assistant.types import (
     Citation,
     Concern,
     DraftSentence,
-    Event,
     Evidence,
     Handoff,
     Intent,
@@ -37,9 +36,9 @@ from assistant.types import (
     Refuse,
     Reply,
     SentenceReady,
-    StageStarted,
     Utterance,
 )
+from assistant.watch import Listener, Watch, ignore
 from knowledge.encoder import Encoder
 from knowledge.language import Detector
 from knowledge.pii import EMAIL
@@ -47,14 +46,9 @@ from knowledge.places import with_countries
 from knowledge.segment import is_cjk
 
 log = logging.getLogger(__name__)
-STAGES = ("language", "intent", "retrieval", "generation", "grounding")
-Listener = Callable[[Event], None]
 Curated = Callable[[Question], Fetched | None]  # what the shop itself has written for a question
 NamesOrder = Callable[[Question, Intent], bool]  # whether a message is about an order it names
-
-
-def ignore(event: Event) -> None:
-    """A listener for callers that want only the finished reply."""
+Paused = Callable[[], bool]  # whether the language model must not write now
 
 
 def no_curated(_: Question) -> Fetched | None:
@@ -67,44 +61,9 @@ def no_orders(_: Question, __: Intent) -> bool:
     return False
 
 
-class Watch:
-    """Announces each stage, adds up the milliseconds it takes, and keeps the prompt of a model.
-
-    A listener that raises TurnStopped is not told anything more.
-    """
-
-    def __init__(self, listen: Listener) -> None:
-        self._listen = listen
-        self.language = ""
-        self.prompt = ""
-        self.milliseconds = dict.fromkeys(STAGES, 0.0)
-        self.first_sentence_ms: float | None = None
-        self.started = time.perf_counter()
-
-    def listen(self, event: Event) -> None:
-        """Tell the listener."""
-        if self.first_sentence_ms is None and isinstance(event, SentenceReady):
-            self.first_sentence_ms = round(1000 * (time.perf_counter() - self.started), 2)
-        try:
-            self._listen(event)
-        except TurnStopped:
-            self._listen = ignore
-            raise
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Time a stage."""
-        self.listen(StageStarted(name, self.language))
-        started = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.milliseconds[name] += 1000 * (time.perf_counter() - started)
-
-    def total(self) -> dict[str, float]:
-        """Milliseconds by stage, and of the whole turn."""
-        whole = 1000 * (time.perf_counter() - self.started)
-        return {k: round(v, 2) for k, v in (self.milliseconds | {"total": whole}).items()}
+def never_paused() -> bool:
+    """For an assistant whose language model nobody can switch off."""
+    return False
 
 
 class Assistant:
@@ -123,6 +82,7 @@ class Assistant:
         names: Names = no_names,
         curated: Curated = no_curated,
         names_order: NamesOrder = no_orders,
+        paused: Paused = never_paused,
     ) -> None:
         self.settings = settings
         self.detector = detector
@@ -136,6 +96,7 @@ class Assistant:
         self.names = names
         self.curated = curated
         self.names_order = names_order
+        self.paused = paused
 
     def respond(self, utterance: Utterance, listen: Listener = ignore) -> Reply:
         """The reply to an utterance; stages and verified sentences are announced to listen."""
@@ -151,8 +112,8 @@ class Assistant:
         text = clean(utterance.text)
         with watch.stage("language"):
             watch.language = language = self._language(text, utterance)
-        if concern := self.safety.inspect(text):
-            return self._reply(self._decline(concern, language), UNKNOWN, watch)
+        if concern := self.safety.inspect(utterance.text):
+            return self._reply(self._instead(concern, language), UNKNOWN, watch)
         standalone = with_countries(resolve(text, utterance.history, self.names), language)
         question = Question(
             text,
@@ -161,6 +122,7 @@ class Assistant:
             utterance.history,
             utterance.customer_id,
             utterance.conversation_id,
+            utterance.patience,
         )
         with watch.stage("intent"):
             # An address says nothing about what is wanted, and its name may look like a person's.
@@ -190,9 +152,12 @@ class Assistant:
         previous = previous or utterance.language
         return self.detector.detect(text, previous).language or self.settings.default_language
 
-    def _decline(self, concern: Concern, language: str) -> Refuse:
-        text = phrases.say(concern.kind, language, shop=self.settings.shop_name)
-        return Refuse(text, f"safety:{concern.kind}")
+    def _instead(self, concern: Concern, language: str) -> Outcome:
+        """What is said where a concern stops the turn: no, or that a person takes over."""
+        own = self.settings.safety.self_harm.get(language) if concern.kind == "self_harm" else ""
+        text = own or phrases.say(concern.kind, language, shop=self.settings.shop_name)
+        outcome = Handoff if concern.kind in FOR_A_PERSON else Refuse
+        return outcome(text, f"safety:{concern.kind}")
 
     def _answer(
         self, question: Question, fetched: Fetched, watch: Watch
@@ -200,7 +165,7 @@ class Assistant:
         """Draft and check; what is unsupported is dropped, and with nothing left we quote."""
         usable = [e for e in fetched.evidence if e.relevance >= self.settings.clarify_threshold]
         dropped: list[CheckedSentence] = []
-        writer = self.composer if fetched.reason else self.generator
+        writer = self.composer if fetched.reason or self.paused() else self.generator
         for generator in dict.fromkeys((writer, self.composer)):
             answer = self._draft(generator, question, usable, watch, dropped)
             if answer:
@@ -233,19 +198,21 @@ class Assistant:
         dropped: list[CheckedSentence],
     ) -> Answer | None:
         """An answer of verified sentences, or None; it ends before one that is not supported, as
-        what follows leans on it, or where the customer pressed Stop. `dropped` takes the sentences
-        left out."""
+        what follows leans on it, or where the customer pressed Stop or an operator paused the
+        model. `dropped` takes the sentences left out."""
         supported: list[CheckedSentence] = []
         text = ""
         try:
             with closing(generator.generate(question, evidence)) as drafts:
-                while draft := self._next(drafts, watch):
+                while draft := self._next(generator, drafts, watch):
                     joint = _joint(draft)
-                    if draft.is_frame:
+                    if draft.is_frame and generator is self.composer:
                         text += joint + draft.text
                         continue
                     with watch.stage("grounding"):
                         checked = self.grounding.check(draft, evidence)
+                        if generator is not self.composer:
+                            checked = without_leak(checked, watch.prompt, question, evidence)
                     if not checked.supported:
                         dropped.append(checked)
                         break
@@ -262,11 +229,12 @@ class Assistant:
         citations = _citations(supported, evidence)
         return Answer(text.strip(), tuple(supported), citations, generator.name)
 
-    def _next(self, drafts: Drafts, watch: Watch) -> DraftSentence | None:
+    def _next(self, generator: Generator, drafts: Drafts, watch: Watch) -> DraftSentence | None:
+        """The next sentence; None at the end, and of a model that was paused meanwhile."""
         with watch.stage("generation"):
             draft = next(drafts, None)
         watch.prompt = (draft.prompt if draft else "") or watch.prompt
-        return draft
+        return None if generator is not self.composer and self.paused() else draft
 
     def _reply(
         self,

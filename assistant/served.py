@@ -66,9 +66,12 @@ class ServedModel:
         self._follow()
 
     def generate(self, question: Question, evidence: Sequence[Evidence]) -> Drafts:
-        """See Generator."""
+        """See Generator. Memory that runs out, in whatever library, is a GenerationError too."""
         with self._held(question.conversation_id) as model:
-            yield from model.generate(question, evidence)
+            try:
+                yield from model.generate(question, evidence)
+            except (MemoryError, RuntimeError) as error:  # torch and CTranslate2 raise the latter
+                raise GenerationError(f"the language model failed: {error!r}") from error
 
     def take_back(self) -> None:
         """Give a canary that the registry has no more, no conversations either. Raises

@@ -12,9 +12,11 @@ from assistant.curated import REASON, CuratedAnswers, key_of
 from assistant.errors import InputError
 from assistant.handoff import Event, Handoffs
 from assistant.intent import UNKNOWN
-from assistant.pipeline import Assistant, Listener, ignore
+from assistant.patience import Patience
+from assistant.pipeline import Assistant
 from assistant.safety import clean
 from assistant.types import Handoff, Reply, Utterance
+from assistant.watch import Listener, ignore
 
 log = logging.getLogger(__name__)
 
@@ -38,24 +40,50 @@ class ChatService:
         """Store the customer's message and the reply to it; a message_id sent again is not
         answered twice. None while a person speaks: the bot keeps silent.
 
-        Raises InputError when the conversation does not exist or is closed.
+        Raises InputError when the conversation does not exist or is closed, StoreError.
+        """
+        sent = self.receive(conversation_id, text, message_id)
+        return self.answer(conversation_id, sent, text, listen)
+
+    def receive(self, conversation_id: str, text: str, message_id: str = "") -> StoredMessage:
+        """Store the customer's message, as `send` does; one sent before is returned as it is."""
+        self._open(conversation_id)
+        return self.conversations.add(conversation_id, "customer", clean(text), message_id)
+
+    def answer(
+        self,
+        conversation_id: str,
+        sent: StoredMessage,
+        text: str,
+        listen: Listener = ignore,
+        patience: Patience | None = None,
+    ) -> StoredMessage | None:
+        """Store the reply to a stored message, as `send` does, in the time that there is.
+
+        `text` is the message as it was written, with what `clean` takes out.
         """
         conversation = self._open(conversation_id)
-        sent = self.conversations.add(conversation_id, "customer", clean(text), message_id)
         if stored := self.conversations.find(conversation_id, sent.message_id, "assistant"):
             return stored
         if conversation.state != "bot":
             return None
         history = self.conversations.history(conversation_id, before=sent.id)
         utterance = Utterance(
-            text, history, conversation.customer_id, conversation.language, conversation_id
+            text,
+            history,
+            conversation.customer_id,
+            conversation.language,
+            conversation_id,
+            patience or Patience(),
         )
-        reply = self._respond(utterance, listen)
-        body = reply_to_json(reply) | {"trace": trace_of(reply)}
-        said = self.handoffs.speak(conversation_id, sent.message_id, reply.outcome.text, body)
-        if said is not None:
-            self._count(conversation_id, said)
-        return said
+        return self._say(conversation_id, sent.message_id, self._respond(utterance, listen))
+
+    def give_up(self, conversation_id: str, message_id: str) -> StoredMessage | None:
+        """A person takes over what was not answered in time; what is found later is not said."""
+        conversation = self._open(conversation_id)
+        log.error("a turn took too long, and a person takes over")
+        reply = self._trouble(conversation.language, "pipeline:deadline")
+        return self._say(conversation_id, message_id, reply)
 
     def hand_off(self, conversation_id: str, reason: str = "customer:asked") -> bool:
         """Put the conversation into the queue of people; False if it already left the bot."""
@@ -109,6 +137,13 @@ class ChatService:
             raise InputError("this conversation is closed")
         return conversation
 
+    def _say(self, conversation_id: str, message_id: str, reply: Reply) -> StoredMessage | None:
+        body = reply_to_json(reply) | {"trace": trace_of(reply)}
+        said = self.handoffs.speak(conversation_id, message_id, reply.outcome.text, body)
+        if said is not None:
+            self._count(conversation_id, said)
+        return said
+
     def _count(self, conversation_id: str, said: StoredMessage) -> None:
         """A curated answer was shown."""
         reply = said.reply or {}
@@ -121,9 +156,12 @@ class ChatService:
             return self.assistant.respond(utterance, listen)
         except Exception:
             log.exception("a turn failed")
-            language = utterance.language or self.assistant.settings.default_language
-            text = phrases.say("trouble", language)
-            return Reply(Handoff(text, "pipeline:error"), language, UNKNOWN)
+            return self._trouble(utterance.language, "pipeline:error")
+
+    def _trouble(self, language: str, reason: str) -> Reply:
+        """What is said where something went wrong: a person takes over."""
+        language = language or self.assistant.settings.default_language
+        return Reply(Handoff(phrases.say("trouble", language), reason), language, UNKNOWN)
 
 
 def public_view(body: dict[str, Any]) -> dict[str, Any]:

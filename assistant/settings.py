@@ -28,6 +28,7 @@ from pydantic import (
 
 from assistant.errors import SettingsError
 from assistant.hours import Hours
+from assistant.safety_settings import SafetySettings
 from assistant.store_settings import BackupSettings, StoreSettings
 from assistant.tuned import FILE, Tuned, problems
 from assistant.web_settings import OidcSettings, WebSettings
@@ -109,6 +110,12 @@ class Settings(BaseModel):
         0.12, ge=0, le=1, description="Relevance from which a clarifying question is asked."
     )
     max_utterance_characters: int = Field(2000, ge=100, description="Longer messages are refused.")
+    turn_seconds: float = Field(
+        45.0,
+        gt=0,
+        description="A person takes over a message that is not answered after this long, whatever"
+        " holds it up; from model.timeout_seconds on the answer is quoted.",
+    )
     max_quote_words: int = Field(90, ge=10, description="Longest quotation in a reply.")
     golden: Path | None = Field(
         None, description="Questions replayed before a publish; empty: golden.jsonl in the home."
@@ -126,6 +133,7 @@ class Settings(BaseModel):
     knowledge: KnowledgeSettings = KnowledgeSettings()
     model: ModelSettings = ModelSettings()
     orders: OrderSettings = OrderSettings()
+    safety: SafetySettings = SafetySettings()
     web: WebSettings = WebSettings()
     oidc: OidcSettings = OidcSettings()
     store: StoreSettings = StoreSettings()
@@ -136,6 +144,12 @@ class Settings(BaseModel):
     def _thresholds_in_order(self) -> Settings:
         if self.clarify_threshold > self.answer_threshold:
             raise ValueError("clarify_threshold must not exceed answer_threshold")
+        return self
+
+    @model_validator(mode="after")
+    def _quoted_before_given_up(self) -> Settings:
+        if self.model.base and self.turn_seconds <= self.model.timeout_seconds:
+            raise ValueError("turn_seconds must exceed model.timeout_seconds")
         return self
 
     @property

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from assistant import phrases
+from assistant.safety import gives_orders
 from assistant.settings import Settings
 from assistant.types import (
     TITLE_JOINT,
@@ -74,7 +75,7 @@ class KnowledgeSkill:
         found = self.knowledge.candidates(
             question.standalone, vector, count, "reranked", question.language, depth=depth
         )
-        evidence = tuple(self._evidence(c) for c in found[:count])
+        evidence = tuple(self._evidence(c) for c in found[:count] if not gives_orders(c.chunk.text))
         recalled = tuple(_recalled(c) for c in found[:_TRACED])
         threshold = self._threshold()
         outcome = self._instead_of_answer(question, intent, evidence, threshold)

@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from assistant.errors import GenerationError
+from assistant.patience import Patience
 from assistant.vocabulary import Vocabulary
 
 log = logging.getLogger(__name__)
@@ -32,7 +33,8 @@ class Sampling:
 class Request:
     """One reply: what is asked for, and its tokens as they come.
 
-    `ends` are the tokens that end a reply, `deadline` is on the monotonic clock.
+    `ends` are the tokens that end a reply, `deadline` is on the monotonic clock; `patience` may
+    end before it.
     """
 
     ids: Sequence[int]
@@ -40,6 +42,7 @@ class Request:
     limit: int
     deadline: float
     sampling: Sampling | None = None
+    patience: Patience = field(default_factory=Patience)
     _said: int = field(default=0, init=False)
     _left: threading.Event = field(default_factory=threading.Event, init=False)
     _tokens: queue.SimpleQueue[int | BaseException | None] = field(
@@ -49,7 +52,8 @@ class Request:
     @property
     def wanted(self) -> bool:
         """Whether somebody still waits for more."""
-        return not self._left.is_set() and time.monotonic() < self.deadline
+        is_over = self.patience.is_over or time.monotonic() >= self.deadline
+        return not self._left.is_set() and not is_over
 
     def push(self, token: int) -> bool:
         """Take the next token; False when the reply has ended with it, or nobody waits."""
@@ -78,7 +82,7 @@ class Request:
                 yield token
             elif token is not None:
                 raise GenerationError(f"the language model failed: {token}") from token
-            elif time.monotonic() >= self.deadline:
+            elif self.patience.is_over or time.monotonic() >= self.deadline:
                 raise GenerationError("the language model did not finish in time")
             else:
                 return
@@ -134,14 +138,23 @@ class TokenEngine(ABC):
 
     def _work(self) -> None:
         while batch := self._next():
-            error: BaseException | None = None
-            try:
-                self.decode(batch)
-            except BaseException as caught:  # out of memory included: who waits must hear of it
-                log.warning("decoding failed: %r", caught)
-                error = caught
+            error = self._decoded(batch)
             for request in batch:
                 request.finish(error)
+            del batch, error  # nothing of them is held while nobody asks
+
+    def _decoded(self, batch: Sequence[Request]) -> BaseException | None:
+        """What went wrong, without the frames that hold what filled the memory."""
+        try:
+            self.decode(batch)
+        except BaseException as error:  # out of memory included: who waits must hear of it
+            log.warning("decoding failed: %r", error)
+            self.shed()
+            return error.with_traceback(None)
+        return None
+
+    def shed(self) -> None:  # noqa: B027
+        """Let go of what is kept only to be faster; memory may be short."""
 
     def _next(self) -> list[Request]:
         """The request that has waited longest, and others that go with it; none when closed."""

@@ -68,6 +68,10 @@ class TransformersEngine(TokenEngine):
         if cache:
             self._prefixes.keep(output[0].tolist(), cache)
 
+    def shed(self) -> None:
+        """See TokenEngine."""
+        self._prefixes = Prefixes()
+
 
 class Prefixes:
     """Keys and values of the latest prompts with their replies, by their tokens."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Literal
 
+from assistant.patience import Patience
 from knowledge.types import Passage
 
 Role = Literal["customer", "assistant", "agent"]
@@ -30,7 +31,7 @@ class Utterance:
     """A customer's message with what came before it.
 
     `customer_id` comes from the session, never from the text. `language` is the one chosen in
-    the interface, if any.
+    the interface, if any. `patience` says how long somebody waits for the reply.
     """
 
     text: str
@@ -38,6 +39,7 @@ class Utterance:
     customer_id: str | None = None
     language: str = ""
     conversation_id: str = ""
+    patience: Patience = field(default_factory=Patience, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,10 @@ class Intent:
 class Concern:
     """What the safety stage found: `kind` names it, `evidence` is the matched text."""
 
-    kind: Literal["injection", "too_long", "empty", "unreadable"]
+    kind: Literal[
+        "injection", "abuse", "too_long", "empty", "unreadable",
+        "self_harm", "fraud", "legal", "press",
+    ]  # fmt: skip
     evidence: str = ""
 
 
@@ -156,6 +161,7 @@ class Question:
     history: tuple[Message, ...] = ()
     customer_id: str | None = None
     conversation_id: str = ""
+    patience: Patience = field(default_factory=Patience, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

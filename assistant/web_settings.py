@@ -36,6 +36,23 @@ class WebSettings(BaseModel):
         description="Addresses or networks of reverse proxies (127.0.0.1, 10.0.0.0/8), whose"
         " X-Forwarded-For and X-Forwarded-Proto are believed.",
     )
+    max_body_bytes: int = Field(
+        1_000_000,
+        ge=300_000,  # the longest message, with every character as JSON's escapes
+        description="Most bytes of a request that is no upload of a document; else 413.",
+    )
+    flood_minutes: int = Field(
+        5, ge=1, description="Minutes over which customers' messages are counted."
+    )
+    most_messages: int = Field(
+        300, ge=1, description="Messages to one conversation in that time; else 429."
+    )
+    most_of_address: int = Field(
+        30_000,
+        ge=1,
+        description="Messages and new conversations of one address (IPv6: of a /64) in that time;"
+        " an office or a whole mobile network may share one.",
+    )
     origins: tuple[str, ...] = Field(
         (), description="Sites that may embed the chat: https://www.example.com, no path."
     )

@@ -164,7 +164,7 @@ def main() -> None:
         serve = [sys.executable, "app.py", "--home", home, "--port", "0"]
         server = subprocess.Popen(serve, cwd=ROOT, stderr=subprocess.PIPE, text=True)
         try:
-            url = _ready(server)
+            url = ready(server)
             for name, turn in (("api", api_turn), ("gradio", gradio_turn(act_event(url)))):
                 asyncio.run(crowd(url, turn, 4, 2))  # warm
                 measured, seconds = asyncio.run(
@@ -175,7 +175,7 @@ def main() -> None:
             server.kill()
 
 
-def _ready(server: subprocess.Popen[str]) -> str:
+def ready(server: subprocess.Popen[str]) -> str:
     """The address, once the models are warm."""
     for line in server.stderr or ():
         if match := re.search(r"answers at (http://[\d.]+:\d+)", line):

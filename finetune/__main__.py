@@ -49,6 +49,7 @@ from finetune.settings import (
     WholeModelRecipe,
     load_recipe,
 )
+from knowledge.masked_logs import mask_logs
 
 if TYPE_CHECKING:
     from finetune.examples import Example
@@ -70,6 +71,7 @@ STARTER = Path(__file__).parents[1] / "assistant" / "weights" / "starter"
 def _logging(
     quiet: Annotated[bool, typer.Option("--quiet", help="Only warnings.")] = False,
 ) -> None:
+    mask_logs()
     logging.basicConfig(
         stream=sys.stderr,
         level=logging.WARNING if quiet else logging.INFO,

@@ -19,11 +19,12 @@ from typing import Any
 from finetune.corrupt import corrupted
 from finetune.reranker_data import CITATION, Pair, Shop, read_records, shop_chunks
 from knowledge.chunk import chunk_document
+from knowledge.disguise import plainly
 from knowledge.encoder import Encoder
 from knowledge.inspection.claims import contradiction_asked
 from knowledge.inspection.dates import year_in
 from knowledge.inspection.expiry import expiry_asked, tagged
-from knowledge.inspection.orders import around, orders_asked, plain_statements, plainly
+from knowledge.inspection.orders import around, orders_asked, plain_statements
 from knowledge.inspection.reading import statements, titled
 from knowledge.segment import split_sentences
 from knowledge.types import Chunk, Document, parse_day

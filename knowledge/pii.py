@@ -188,6 +188,10 @@ class Masker:
             lambda m: seen.text if (seen := self._originals.get(m.group())) else m.group(), text
         )
 
+    def originals(self) -> list[str]:
+        """What was masked, as it was first written."""
+        return [seen.text for seen in self._originals.values()]
+
     def counts(self) -> Counter[str]:
         """How many different values of each kind were masked."""
         return Counter(seen.kind for seen in self._originals.values())

@@ -18,7 +18,6 @@ from assistant.accounts import Account, Accounts
 from assistant.contract import reply_to_json, trace_of
 from assistant.conversations import Conversations, StoredMessage
 from assistant.generation import QuotingComposer
-from assistant.pipeline import Listener, ignore
 from assistant.roles import Role
 from assistant.service import ChatService
 from assistant.settings import Settings, WebSettings
@@ -33,6 +32,7 @@ from assistant.types import (
     Utterance,
     WordWeight,
 )
+from assistant.watch import Listener, ignore
 from assistant.web import publishing
 from assistant.web.auth import COOKIE, Sessions, StaffFile
 from assistant.web.guard import Guard

@@ -10,11 +10,12 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from dataclasses import asdict
 from typing import Annotated, Any
 
 import anyio
-from fastapi import APIRouter, Depends, Header, HTTPException, Response
+from fastapi import APIRouter, Depends, Header, HTTPException, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -22,12 +23,16 @@ from assistant.conversations import Conversation, StoredMessage
 from assistant.errors import InputError, StoreError
 from assistant.handoff import EMAIL, MAX_EMAIL
 from assistant.service import ChatService, public_view
+from assistant.web.flood import FloodError, address_of
 from assistant.web.identity import REFUSAL, Identities, Tickets
+from assistant.web.limits import RETRY_SECONDS
 from assistant.web.turns import Turn, Turns
 
 _POLL_SECONDS = 1.0
 _READERS = 8  # threads of their own: who only reads waits for nobody who writes
 _ALIVE_SECONDS = 15.0  # proxies close what is silent for longer
+BUSY = "the message before is being answered; wait for its reply"
+FULL = "too many customers write at once; send it again in a moment"
 _STREAM = {"cache-control": "no-store", "x-accel-buffering": "no"}
 
 
@@ -96,8 +101,12 @@ def api_routes(
         return state | ({"waiting": asdict(waiting)} if waiting else {})
 
     @router.post("/conversations", status_code=201)
-    def start(opening: Opening) -> dict[str, str]:
+    def start(opening: Opening, request: Request) -> dict[str, str]:
         """Begin a conversation."""
+        try:
+            turns.flood.count(address_of(request))
+        except FloodError as error:
+            raise _too_many(error) from error
         customer = None
         if opening.identity is not None:
             try:
@@ -108,25 +117,39 @@ def api_routes(
         return {"conversation_id": begun.id, "token": tickets.issue(begun.id)}
 
     @router.post("/conversations/{conversation_id}/messages")
-    async def send(sent: Sent, conversation: Conversation = of_token) -> StreamingResponse:
-        """Send a message; the reply is a stream of events."""
+    async def send(
+        sent: Sent, request: Request, conversation: Conversation = of_token
+    ) -> StreamingResponse:
+        """Send a message; it is stored when the reply begins, a stream of events."""
         if conversation.state == "closed":
             raise HTTPException(409, "this conversation is closed; begin another one")
         if turns.running(conversation.id):
-            raise HTTPException(409, "the message before is being answered; wait for its reply")
-        turn = Turn(conversation.id, sent.message_id, sent.text)
+            raise HTTPException(409, BUSY)
+        if turns.is_full:
+            raise HTTPException(503, FULL, {"retry-after": RETRY_SECONDS})
+        address = address_of(request)
+        turn = Turn(conversation.id, sent.message_id, sent.text, address=address)
+        try:
+            await turns.receive(turn)
+        except FloodError as error:
+            raise _too_many(error) from error
+        except InputError as error:
+            raise HTTPException(409, str(error)) from error
+        if turns.running(conversation.id):  # meanwhile, another page of the same customer's
+            raise HTTPException(409, BUSY)
         return _stream(_reply_events(turn))
 
     async def _reply_events(turn: Turn) -> AsyncIterator[str]:
         stage, told = "", 0
         try:
-            async for progress in turns.run(turn):
-                if progress.stage != stage:
-                    stage = progress.stage
-                    yield _event("stage", {"stage": stage})
-                for joint, text in progress.sentences[told:]:
-                    yield _event("sentence", {"text": text, "joint": joint})
-                told = len(progress.sentences)
+            async with aclosing(turns.run(turn)) as run:
+                async for progress in run:
+                    if progress.stage != stage:
+                        stage = progress.stage
+                        yield _event("stage", {"stage": stage})
+                    for joint, text in progress.sentences[told:]:
+                        yield _event("sentence", {"text": text, "joint": joint})
+                    told = len(progress.sentences)
         except (InputError, StoreError) as error:
             yield _event("error", {"error": str(error)})
             return
@@ -229,6 +252,10 @@ def _event(name: str, data: dict[str, Any], key: int | None = None) -> str:
     """One server-sent event; its data is one line of JSON."""
     head = f"id: {key}\n" if key is not None else ""
     return f"{head}event: {name}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n"
+
+
+def _too_many(error: FloodError) -> HTTPException:
+    return HTTPException(429, str(error), {"retry-after": str(error.seconds)})
 
 
 def _shown(message: StoredMessage, helpful: bool | None = None) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from assistant.handoff import Waiting, is_email
 from assistant.service import ChatService
 from assistant.settings import Settings
 from assistant.web import transcript
+from assistant.web.flood import FloodError, address_of
 from assistant.web.texts import languages, preferred, texts
 from assistant.web.turns import Turn, Turns
 
@@ -107,7 +108,7 @@ class ChatPage:
             # One character too many is enough for the assistant to say that it is too long.
             text = str(detail.get("value", ""))[: self.settings.max_utterance_characters + 1]
             message_id = str(detail.get("id") or secrets.token_hex(12))[:_MAX_ID]
-            async for screen in self._ask(memory, text, message_id):
+            async for screen in self._ask(memory, text, message_id, address_of(request)):
                 yield screen
         else:
             yield await asyncio.to_thread(self._press, memory, detail)
@@ -127,16 +128,22 @@ class ChatPage:
             return Screen()
         return self._now(memory)
 
-    async def _ask(self, memory: Memory, text: str, message_id: str) -> AsyncIterator[Screen]:
+    async def _ask(
+        self, memory: Memory, text: str, message_id: str, address: str
+    ) -> AsyncIterator[Screen]:
         """Send a message and show the reply as it comes; a closed conversation starts anew."""
         if not text.strip():
             return
         memory = await asyncio.to_thread(self._with_conversation, memory)
-        turn = Turn(memory.conversation, message_id, text)
+        turn = Turn(memory.conversation, message_id, text, address=address)
         try:
             async for progress in self.turns.run(turn):
                 live = transcript.render_live(progress, texts(memory.language))
                 yield Screen(live=live, memory=asdict(memory))
+        except FloodError:
+            now = await asyncio.to_thread(self._now, memory)
+            yield now._replace(live=transcript.render_alert(texts(memory.language).slow_down))
+            return
         except InputError:
             yield await asyncio.to_thread(self._whole, replace(memory, conversation=""))
             return

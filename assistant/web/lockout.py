@@ -63,15 +63,17 @@ class Lockout:
         return WINDOW_SECONDS - (now - tries[0]) if len(tries) >= MAX_TRIES else 0.0
 
 
-def _keys(login: str, address: str) -> tuple[Key, Key]:
-    """What is counted: the account, and the address; one customer of a provider owns a whole IPv6
-    /64."""
-    account = ("account", plain_login(login)[:_MAX_LOGIN])
+def network_of(address: str) -> str:
+    """What stands for one customer of a provider: an IPv4 address, or a whole IPv6 /64."""
     try:
         ip = ipaddress.ip_address(address)
     except ValueError:
-        return account, ("address", address)
+        return address
     if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped:
         ip = ip.ipv4_mapped
-    network = ipaddress.ip_network((ip, 64), strict=False) if ip.version == 6 else ip
-    return account, ("address", str(network))
+    return str(ipaddress.ip_network((ip, 64), strict=False) if ip.version == 6 else ip)
+
+
+def _keys(login: str, address: str) -> tuple[Key, Key]:
+    """What is counted: the account, and the address."""
+    return ("account", plain_login(login)[:_MAX_LOGIN]), ("address", network_of(address))

@@ -15,11 +15,14 @@ from fastapi.responses import RedirectResponse
 from starlette.responses import Response
 
 from assistant.accounts import Account, AccountError, Accounts
+from assistant.errors import StoreError
 from assistant.passwords import LONGEST, SHORTEST
 from assistant.roles import may
 from assistant.web.auth import Session, Sessions
+from assistant.web.flood import address_of
 from assistant.web.forms import language_of, page, read_form, with_cookie, without_cookie
 from assistant.web.gate import AREAS, CHANGE_PASSWORD, HOME
+from assistant.web.limits import unavailable
 from assistant.web.lockout import Lockout
 from assistant.web.staff_html import staff_languages
 
@@ -51,7 +54,7 @@ class Entrance:
 
     async def check(self, request: Request, login: str, password: str) -> Account | float | None:
         """The account, or None, or how many seconds to wait until the next try is looked at."""
-        address = request.client.host if request.client else ""
+        address = address_of(request)
         wait = self.lockout.count(login, address)
         if wait:
             log.warning("log-in closed for address %s", address)
@@ -81,6 +84,7 @@ class Entrance:
 def login_app(entrance: Entrance) -> FastAPI:
     """An application with the routes of the entrance, and no others."""
     routes = FastAPI(openapi_url=None)
+    routes.add_exception_handler(StoreError, lambda _, error: unavailable(error))
     sessions = entrance.sessions
 
     @routes.get("/login")

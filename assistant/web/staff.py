@@ -52,6 +52,7 @@ from assistant.web.room.gaps import GapsPanel
 from assistant.web.room.page import RoomPage, build_room_page
 from assistant.web.room.panel import Panel
 from assistant.web.room.search import GoldenPanel, SearchPanel
+from assistant.web.room.switch import SwitchPanel
 from assistant.web.room.users import ROOM, UsersNewPanel, UsersPanel
 from assistant.web.staff_html import style
 from assistant.web.tuning import Tuner
@@ -84,6 +85,7 @@ def mount_staff(app: FastAPI, settings: Settings, service: ChatService, staff: S
         SearchPanel(golden_trial),
         GoldenPanel(golden_trial),
         DialPanel(lambda: service.assistant.settings, audit),
+        SwitchPanel(settings, audit),
         AdaptersPanel(adapters),
         CanaryPanel(adapters),
         AuditFindPanel(audit_log.trail, audit_log.zone),

@@ -70,6 +70,7 @@ class Texts:
     placeholder: str
     composer_note: str
     not_sent: str
+    slow_down: str
     stop: str
     get_help: str
     more: str

@@ -93,6 +93,11 @@ def render_live(turn: Turn | None, words: Texts) -> str:
     return _render("live.html", words=words, turn=turn) if turn else ""
 
 
+def render_alert(text: str) -> str:
+    """Why a message was not taken."""
+    return _render("alert.html", text=text)
+
+
 def render_composer(words: Texts, shop: str, max_characters: int) -> str:
     """The field to write in, and what a message looks like before the server has it."""
     pending = Turn("", "", "")

@@ -4,25 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
+import time
+from collections.abc import AsyncGenerator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
 
+import anyio
+
+from assistant.conversations import StoredMessage
 from assistant.errors import TurnStopped
+from assistant.patience import Patience
 from assistant.service import ChatService
 from assistant.types import Event, StageStarted
+from assistant.web.flood import Flood
 
 # With a language model turns mostly wait for its engine, which takes eight at once; without
 # one they compute, and more of them than cores only keep each other and the server waiting.
 _WAITING, _COMPUTING = 8, os.cpu_count() or 2
+_MOST = 500  # turns that run or wait for a thread
+_WRITERS = 40  # messages on their way into the store, which may be held by another process
 
 
 @dataclass(slots=True)
 class Turn:
     """A customer's message and how far the reply to it has come.
 
-    `sentences` are those verified so far, each after what joins it to the one before.
+    `sentences` are those verified so far, each after what joins it to the one before; `sent` is
+    the message as it was stored.
     """
 
     conversation_id: str
@@ -31,6 +40,10 @@ class Turn:
     stage: str = "received"
     sentences: list[tuple[str, str]] = field(default_factory=list)
     stopped: bool = False
+    address: str = ""
+    sent: StoredMessage | None = None
+    received: float = field(default_factory=time.monotonic)
+    patience: Patience = field(default_factory=Patience)
 
     def hear(self, event: Event) -> None:
         """Take in what the pipeline announces."""
@@ -43,16 +56,27 @@ class Turn:
 class Turns:
     """Runs turns, at most one at a time in a conversation.
 
-    A turn goes on when its customer closes the page: the reply is stored, and is there when the
-    conversation is opened again.
+    Nobody waits longer than `turn_seconds` for the end of one: then a person takes over. When its
+    customer goes away a turn that has not begun is dropped, and can be asked for again by its
+    message_id; one that has begun ends with what is verified by now, else with a quotation, which
+    is there when the conversation is opened again.
     """
 
     def __init__(self, service: ChatService) -> None:
         self.service = service
+        self.flood = Flood(service.assistant.settings.web)
         self._running: dict[str, Turn] = {}
-        writes = bool(service.assistant.settings.model.base)
-        workers = _WAITING if writes else _COMPUTING
+        model = service.assistant.settings.model
+        self._model_seconds = model.timeout_seconds
+        self._turn_seconds = service.assistant.settings.turn_seconds
+        workers = _WAITING if model.base else _COMPUTING
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="turn")
+        self._writing = anyio.CapacityLimiter(_WRITERS)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether so many turns wait that another one would not be answered in time."""
+        return len(self._running) >= _MOST
 
     def running(self, conversation_id: str) -> Turn | None:
         """The turn that this conversation waits for, if any."""
@@ -62,35 +86,84 @@ class Turns:
         """End the turn after what is verified by now; False where none runs."""
         turn = self._running.get(conversation_id)
         if turn:
-            turn.stopped = True
+            turn.stopped = turn.patience.gone = True
         return turn is not None
 
-    async def run(self, turn: Turn) -> AsyncIterator[Turn]:
+    async def receive(self, turn: Turn) -> None:
+        """Store the turn's message: from here on it is not lost.
+
+        Raises InputError when the conversation does not exist or is closed, or too much is sent
+        (FloodError), and StoreError.
+        """
+        self.flood.count(turn.address, turn.conversation_id)
+        given = turn.conversation_id, turn.text, turn.message_id
+        run = anyio.to_thread.run_sync
+        turn.sent = await run(self.service.receive, *given, limiter=self._writing)
+
+    async def run(self, turn: Turn) -> AsyncGenerator[Turn, None]:
         """Start the turn and yield it at every progress; nothing while another one runs.
 
-        Raises InputError when the conversation does not exist or is closed.
+        Raises what `receive` does, for a turn that was not received before.
         """
+        if turn.sent is None:
+            await self.receive(turn)
         if turn.conversation_id in self._running:
             return
         self._running[turn.conversation_id] = turn
+        turn.patience.until = turn.received + self._model_seconds
         events: asyncio.Queue[Event | None] = asyncio.Queue()
+        job = self._started(turn, events)
+        try:
+            yield turn
+            while (event := await self._next(turn, events)) is not None:
+                turn.hear(event)
+                if events.empty():
+                    yield turn
+            job.result()
+        except TimeoutError:
+            self._end(turn)  # whatever its thread does: the customer can go on
+            given = turn.conversation_id, turn.message_id
+            await anyio.to_thread.run_sync(self.service.give_up, *given, limiter=self._writing)
+        finally:
+            turn.patience.gone = True
+            job.cancel()  # only what has not begun
+
+    async def _next(self, turn: Turn, events: asyncio.Queue[Event | None]) -> Event | None:
+        """What happens next. Raises TimeoutError."""
+        left = turn.received + self._turn_seconds - time.monotonic()
+        return await asyncio.wait_for(events.get(), max(0.0, left))
+
+    def _started(self, turn: Turn, events: asyncio.Queue[Event | None]) -> Future[object]:
+        """The turn in a thread, or waiting for one; its events, and None at its end."""
         loop = asyncio.get_running_loop()
 
         def listen(event: Event) -> None:
             if turn.stopped:
                 raise TurnStopped
-            loop.call_soon_threadsafe(events.put_nowait, event)
+            with suppress(RuntimeError):  # the loop has ended, and nobody listens
+                loop.call_soon_threadsafe(events.put_nowait, event)
 
-        def finish(_: object) -> None:
-            del self._running[turn.conversation_id]
+        def ended() -> None:
+            self._end(turn)
             events.put_nowait(None)
 
-        send = partial(self.service.send, turn.conversation_id, turn.text, turn.message_id, listen)
-        job = loop.run_in_executor(self._threads, send)
+        def finish(_: object) -> None:
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(ended)
+
+        assert turn.sent
+        job: Future[object] = self._threads.submit(
+            self.service.answer,
+            turn.conversation_id,
+            turn.sent,
+            turn.text,
+            listen,
+            turn.patience,
+        )
         job.add_done_callback(finish)
-        yield turn
-        while (event := await events.get()) is not None:
-            turn.hear(event)
-            if events.empty():
-                yield turn
-        job.result()
+        return job
+
+    def _end(self, turn: Turn) -> None:
+        """Let the conversation have another turn."""
+        if self._running.get(turn.conversation_id) is turn:
+            del self._running[turn.conversation_id]

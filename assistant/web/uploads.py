@@ -20,6 +20,7 @@ from assistant.errors import AssistantError
 from assistant.web.auth import Session
 from knowledge.formats import FORMATS
 
+PATH = "/operator/uploads"
 _MAX_STEM = 60
 _COMPRESSION = re.compile(r"\.(gz|zst)$")
 
@@ -129,7 +130,7 @@ def upload_routes(uploads: Uploads, audit: AuditLog) -> APIRouter:
     """PUT /operator/uploads?name=FILE with the document as the body: no form to take apart."""
     routes = APIRouter(include_in_schema=False)
 
-    @routes.put("/operator/uploads")
+    @routes.put(PATH)
     async def put(request: Request, name: str = "") -> Response:
         session: Session | None = getattr(request.state, "staff", None)
         if session is None or not session.may("operator"):

@@ -26,7 +26,7 @@ from knowledge.inspection.screen import Screen
 from knowledge.types import Chunk, Document, Finding, Progress, Seen, document_of, silent
 
 # Raise it when documents are inspected differently, so that unchanged ones are looked at again.
-_INSPECTING = 3
+_INSPECTING = 4
 # Findings that stand as long as the texts they are about.
 _OF_TEXTS = frozenset({"injected", "contradiction", "duplicate"})
 # Files beside the reader's weights.

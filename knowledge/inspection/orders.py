@@ -1,30 +1,20 @@
 """Text that gives orders to a program, hidden from people or not.
 
-OWASP LLM01, indirect prompt injection. A page is looked at as a program reads it: what is hidden by
-letters, markup or code is made plain first.
+OWASP LLM01, indirect prompt injection. A page is looked at as a program reads it (see
+`knowledge.disguise`).
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import math
 import re
-import unicodedata
 from collections.abc import Container, Iterable, Sequence
 
+from knowledge.disguise import hides_letters, plainly
 from knowledge.inspection.reading import PairReader, statements
 from knowledge.inspection.screen import Screen
 from knowledge.types import Chunk, Document, Finding, Seen
 
-INVISIBLE = re.compile(
-    r"[\u00ad\u200b\u2060-\u2064\ufeff\u202a-\u202e\u2066-\u2069\U000e0000-\U000e007f]"
-)
-_OVERRIDES = re.compile(r"[\u202d\u202e\U000e0000-\U000e007f]")
-_FLAGS = re.compile(r"\U0001f3f4[\U000e0030-\U000e007a]{1,6}\U000e007f")  # of England and others
-_RIGHT_TO_LEFT = re.compile(r"[\u0590-\u08ff]")
-_PARTED = re.compile(r"(?<=[^\W\d_])[\u200b\u2060-\u2064\ufeff]+(?=[^\W\d_])")
-_MANY = 3  # a few are hints where a long word may be broken
 _BLUNT = re.compile(
     r"\b(?:ignore|disregard|forget|override)\b[^.\n]{0,40}\b(?:previous|prior|above|earlier|all|your)"
     r"\b[^.\n]{0,30}\b(?:instructions?|rules?|prompts?|guidelines?|directions?)"
@@ -42,41 +32,6 @@ _PLAIN = re.compile(
     r".{0,30}(?:回答|回复|答复|告诉|声称|输出|承诺|退款)",
     re.IGNORECASE,
 )
-_JOINERS = re.compile(r"[\u200c\u200d]")
-_SPACED = re.compile(r"(?<![^\W_])(?:[^\W\d_][\s.·_*-]{1,3}){5,}[^\W\d_](?![^\W_])")
-_ENCODED = re.compile(r"(?<![\w+/])[A-Za-z0-9+/]{16,}={0,2}(?![\w+/])")
-_ENTITY_MARKS = re.compile(r"<!--|-->|\[//\]: #")
-
-
-def plainly(text: str) -> str:
-    """Text in compatibility form without invisible characters, spaced letters joined, what is
-    encoded in base64 decoded, comment marks gone."""
-    text = _JOINERS.sub("", INVISIBLE.sub("", unicodedata.normalize("NFKC", text)))
-    text = _SPACED.sub(lambda m: _joined(m.group()), text)
-    return _ENTITY_MARKS.sub(" ", _ENCODED.sub(lambda m: decoded(m.group()) or m.group(), text))
-
-
-def _joined(spaced: str) -> str:
-    """Letters with something between them; a wider gap than usual parts words."""
-    letters = re.findall(r"[^\W\d_]", spaced)
-    gaps = re.findall(r"[\s.·_*-]+", spaced)
-    if any(letter > "\u2e80" for letter in letters):
-        return spaced
-    usual = min(map(len, gaps))
-    return "".join(
-        letter + (" " if n < len(gaps) and len(gaps[n]) > usual else "")
-        for n, letter in enumerate(letters)
-    )
-
-
-def decoded(token: str) -> str:
-    """The text that a base64 token holds, or an empty one."""
-    try:
-        text = base64.b64decode(token + "=" * (-len(token) % 4), validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError, ValueError):
-        return ""
-    readable = all(c.isprintable() or c.isspace() for c in text)
-    return text if readable and (" " in text or not text.isascii()) else ""
 
 
 def may_be_orders(text: str) -> bool:
@@ -88,14 +43,6 @@ def plain_order(text: str) -> str:
     """The words of a text that are an order beyond doubt, or nothing."""
     match = _PLAIN.search(text)
     return match.group() if match else ""
-
-
-def hides_letters(text: str) -> bool:
-    """Whether characters that cannot be seen turn a text round or part its words."""
-    text = _FLAGS.sub("", text)
-    if _OVERRIDES.search(text) and not _RIGHT_TO_LEFT.search(text):
-        return True
-    return len(_PARTED.findall(text)) >= _MANY
 
 
 def orders_asked(chunk: Chunk, said: Sequence[str]) -> tuple[str, str]:

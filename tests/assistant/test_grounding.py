@@ -83,3 +83,11 @@ def test_chinese_sentences_are_checked_against_chinese_passages():
     )
     wrong = DraftSentence("签收后30天内可以无理由退货。", "zh#0")
     assert not GroundingCheck().check(wrong, evidence).supported
+
+
+def test_a_long_true_sentence_carries_no_clause_of_its_own():
+    true = " ".join(TEXT.split(". ")[:3]).rstrip(".").replace(" A fee", ", a fee")
+    assert check(f"{true}, as our page says.").supported
+    checked = check(f"{true}, though regulars always get exceptions.")
+    assert not checked.supported
+    assert checked.reason == "adds a clause to the evidence"

@@ -6,6 +6,7 @@ import pytest
 
 from assistant.contract import reply_to_json, trace_of
 from assistant.errors import GenerationError, TurnStopped
+from assistant.safety_settings import SafetySettings
 from assistant.service import public_view
 from assistant.types import (
     Answer,
@@ -236,3 +237,69 @@ def test_the_trace_names_the_version_that_was_asked(word_lengths, detector):
     reply = assistant_with(word_lengths, detector, skill=skill).respond(QUESTION)
     trace = trace_of(reply)
     assert (trace["version"], trace["first_sentence_ms"]) == ("v7", reply.first_sentence_ms)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("I don't want to live any more", "safety:self_harm"),
+        ("You will hear from my lawyer", "safety:legal"),
+        ("I'm a journalist and would like a comment", "safety:press"),
+        ("Someone hacked my account and ordered two phones", "safety:fraud"),
+    ],
+)
+def test_what_is_for_a_person_goes_to_one_and_nothing_is_looked_up(
+    word_lengths, detector, text, reason
+):
+    skill = FixedSkill(PASSAGE)
+    reply = assistant_with(word_lengths, detector, skill=skill).respond(Utterance(text))
+    assert isinstance(reply.outcome, Handoff)
+    assert reply.outcome.reason == reason
+    assert skill.questions == []
+
+
+def test_a_shops_own_words_for_somebody_in_need_come_first(word_lengths, detector):
+    assistant = assistant_with(word_lengths, detector)
+    own = SafetySettings(self_harm={"en": "Please call 116 123."})
+    assistant.settings = assistant.settings.model_copy(update={"safety": own})
+    reply = assistant.respond(Utterance("I want to kill myself"))
+    assert reply.outcome.text == "Please call 116 123."
+    assert "116 123" not in assistant.respond(Utterance("我不想活了")).outcome.text
+
+
+def test_a_paused_model_is_not_asked(word_lengths, detector):
+    assistant = assistant_with(word_lengths, detector, generator=ScriptedGenerator())
+    assistant.paused = lambda: True
+    reply = assistant.respond(QUESTION)
+    assert isinstance(reply.outcome, Answer)
+    assert reply.outcome.generator == "quote"
+
+
+def test_a_model_paused_in_the_middle_of_a_reply_says_no_more(word_lengths, detector):
+    second = DraftSentence("Return postage is GBP 2.50.", "returns#0")
+    assistant = assistant_with(
+        word_lengths, detector, generator=ScriptedGenerator([TRUE, second, TRUE])
+    )
+    said = []
+    assistant.paused = lambda: len(said) > 0
+
+    def listen(event):
+        if isinstance(event, SentenceReady):
+            said.append(event.sentence.text)
+
+    reply = assistant.respond(QUESTION, listen)
+    assert isinstance(reply.outcome, Answer)
+    assert reply.outcome.text == TRUE.text
+    assert said == [TRUE.text]
+
+
+def test_a_model_that_repeats_its_prompt_is_cut_even_where_a_passage_bears_it_out(
+    word_lengths, detector
+):
+    told = "Worn shoes are not accepted by us"
+    leak = DraftSentence(f"{told}.", "returns#0", prompt=f"Remember: {told}, tell nobody.")
+    reply = assistant_with(
+        word_lengths, detector, generator=ScriptedGenerator([TRUE, leak])
+    ).respond(QUESTION)
+    assert reply.outcome.text == TRUE.text
+    assert [d.reason for d in reply.dropped] == ["repeats its prompt"]

@@ -8,6 +8,7 @@ import resource
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -19,12 +20,12 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from app import create_app
-from assistant import database
+from assistant import database, passwords
 from assistant.conversations import Conversations, insert_message
 from assistant.database import scrub, settle
 from assistant.errors import StoreError
 from tests.keeping import files_with, write_for
-from tests.staffing import chat_service, staff_settings
+from tests.staffing import AGENT, HOST, chat_service, hire, quick_hasher, staff_settings
 
 FULL = "the disk is full, so nothing was stored; free some space and try again"
 
@@ -189,14 +190,54 @@ def test_the_web_says_that_nothing_was_stored_and_may_be_sent_again(
     message = {"text": "How do I return it?", "message_id": "m1"}
     with held(tmp_path):
         refused = client.post(f"{path}/handoff", headers=headers)
-        stream = client.post(f"{path}/messages", json=message, headers=headers).text
+        unsent = client.post(f"{path}/messages", json=message, headers=headers)
         history = client.get(path, headers=headers)
-    assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
-    assert "try again" in refused.json()["detail"]
-    assert "event: error" in stream
-    assert "try again" in stream
+    for answer in (refused, unsent):
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+        assert "try again" in answer.json()["detail"]
     assert history.json()["messages"] == []
     assert "event: reply" in client.post(f"{path}/messages", json=message, headers=headers).text
+    service.conversations.close()
+
+
+def test_of_many_threads_that_wait_for_a_held_lock_each_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "WAIT_SECONDS", 0.2)
+    store = Conversations.in_home(tmp_path)
+    told: list[BaseException] = []
+
+    def write() -> None:
+        try:
+            store.start()
+        except BaseException as error:
+            told.append(error)
+
+    threads = [threading.Thread(target=write) for _ in range(5)]
+    with held(tmp_path):
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(20)
+    assert [type(error) for error in told] == [StoreError] * 5
+    assert all("try again in a moment" in str(error) for error in told)
+    store.close()
+
+
+def test_staff_who_log_in_while_the_store_is_locked_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(passwords, "PasswordHasher", quick_hasher)
+    settings = staff_settings(tmp_path)
+    service = chat_service(settings)
+    hire(service.conversations, "Ada")
+    client = TestClient(create_app(settings, service), follow_redirects=False)
+    form, origin = {"login": "Ada", "password": AGENT}, {"origin": HOST}
+    monkeypatch.setattr(database, "WAIT_SECONDS", 0.1)
+    with held(tmp_path):
+        refused = client.post("/login", data=form, headers=origin)
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
+    assert client.post("/login", data=form, headers=origin).status_code == 303
     service.conversations.close()
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
-from assistant.pipeline import Listener, ignore
 from assistant.types import Answer, Reply, SentenceReady, StageStarted, Utterance
+from assistant.watch import Listener, ignore
 from tests.staffing import ScriptedAssistant
 
 

@@ -17,13 +17,13 @@ from fastapi import FastAPI, Request
 from fastapi.testclient import TestClient
 
 from assistant.golden import GoldenSet
-from assistant.pipeline import Listener, ignore
 from assistant.replay import golden_questions
 from assistant.service import ChatService
 from assistant.settings import Settings
 from assistant.testbench import TestBench as Bench
 from assistant.types import Reply, Utterance
 from assistant.variants import Variant, Variants
+from assistant.watch import Listener, ignore
 from assistant.web.auth import Session, Sessions
 from assistant.web.room.bench import PAGE, bench_panels, bench_routes
 from assistant.web.room.page import RoomPage, Screen, build_room_page

@@ -15,9 +15,8 @@ import pytest
 from assistant.conversations import Conversations
 from assistant.handoff import Handoffs
 from assistant.hours import Hours
-from assistant.pipeline import Listener, ignore
 from assistant.service import ChatService
-from assistant.settings import load_settings
+from assistant.settings import WebSettings, load_settings
 from assistant.types import (
     Answer,
     CheckedSentence,
@@ -32,7 +31,9 @@ from assistant.types import (
     StageStarted,
     Utterance,
 )
+from assistant.watch import Listener, ignore
 from assistant.web.chat import ChatPage, Memory, Screen
+from assistant.web.flood import Flood
 from assistant.web.guard import is_open
 from assistant.web.passages import marked_lines, web_address
 from assistant.web.texts import languages, preferred, texts
@@ -444,3 +445,17 @@ def test_an_answer_offers_more_help_and_a_person_is_one_press_away(open_page: Op
     shown = customer.ask("Can I return this?")
     assert "That helped" in shown
     assert 'data-act="person">Get more help' in shown
+
+
+def test_who_sends_too_much_is_told_to_wait_and_nothing_is_lost(
+    open_page: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    customer = open_page(answer(), answer())
+    web = WebSettings(most_messages=1)
+    monkeypatch.setattr(customer.page.turns, "flood", Flood(web))
+    customer.ask("How long?", "m1")
+    shown = customer.ask("And how much?", "m2")
+    assert 'role="alert"' in customer.parts["live"]
+    assert "not sent" in customer.parts["live"]
+    assert "How long?" in shown
+    assert "And how much?" not in shown

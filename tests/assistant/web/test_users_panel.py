@@ -93,6 +93,20 @@ def test_an_admin_adds_somebody_whose_password_is_shown_to_that_admin_alone(
     assert once(Visitor(page, "Root").shown) == ""
 
 
+def test_a_poll_that_is_answered_after_its_room_was_left_shows_nothing_for_long(
+    page: RoomPage, accounts: Accounts
+) -> None:
+    root = Visitor(page, "Root")
+    accounts.change_role("ada", "operator", "Root")
+    late = page.poll(root.shown["room"], root.shown["seen"], root.request)
+    root.act(act="room", name="documents")
+    root.shown |= late  # arrives now, with the panels of the room before
+    assert root.shown["users"]
+    root.poll()
+    assert root.shown["users"] == ""
+    assert root.poll() == {}
+
+
 @pytest.mark.parametrize(("detail", "told", "role", "disabled"), [
     ({"act": "users_role", "role": "operator"}, "The role of Ada is changed", "operator", False),
     ({"act": "users_disable"}, "Ada is disabled and logged out", "agent", True),

@@ -1,0 +1,114 @@
+"""A real server in a process of its own, over a home with the demo shop: started, killed, and
+started again at the same address."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import httpx
+
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = ROOT / "assistant" / "demo" / "shop" / "documents"
+_READY_SECONDS = 300
+
+
+def make_home(home: Path, sources: Iterable[Path] = (DOCUMENTS,)) -> None:
+    """Give a home documents, and the demo shop's orders, unless it has them."""
+    if not (home / "knowledge" / "current").exists():
+        refresh(home, *sources)
+    if not (home / "records.sqlite").exists():
+        _run("-m", "assistant.demo", "--home", str(home))
+
+
+def refresh(home: Path, *sources: Path) -> None:
+    """Publish sources. Raises RuntimeError."""
+    _run("-m", "knowledge", "refresh", *map(str, sources), "--home", str(home))
+
+
+class Server:
+    """A program that serves a home; what it logs as an error or a traceback is in `troubles`."""
+
+    def __init__(self, home: Path, program: Sequence[str] = ("app.py",)) -> None:
+        self.home = home
+        self.program = program
+        self.port = 0
+        self.troubles: list[str] = []
+        self.process: subprocess.Popen[str] | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it answers."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Start it, and wait until it listens."""
+        command = [
+            sys.executable,
+            *self.program,
+            "--home",
+            str(self.home),
+            "--port",
+            str(self.port),
+        ]
+        environment = os.environ | {"HF_HUB_OFFLINE": "1"}
+        self.process = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stderr=subprocess.PIPE,
+            stdout=subprocess.DEVNULL, text=True,
+        )  # fmt: skip
+        assert self.process.stderr
+        said: list[str] = []
+        for line in self.process.stderr:
+            said.append(line)
+            if match := re.search(r"answers at http://[\d.]+:(\d+)", line):
+                self.port = int(match[1])
+                break
+        else:
+            raise RuntimeError("the server did not start:\n" + "".join(said[-20:]))
+        threading.Thread(target=self._listen, args=(self.process,), daemon=True).start()
+
+    def wait(self) -> None:
+        """Until the models are warm. Raises RuntimeError."""
+        deadline = time.monotonic() + _READY_SECONDS
+        while time.monotonic() < deadline:
+            try:
+                if httpx.get(f"{self.url}/health/ready", timeout=30).status_code == 200:
+                    return
+            except httpx.HTTPError:
+                pass
+            time.sleep(0.2)
+        raise RuntimeError("the server did not get ready")
+
+    def kill(self) -> None:
+        """SIGKILL: nothing can be put in order."""
+        if self.process:
+            self.process.send_signal(signal.SIGKILL)
+            self.process.wait()
+
+    def megabytes(self) -> float:
+        """Resident memory."""
+        assert self.process
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        found = re.search(r"VmRSS:\s+(\d+) kB", status)
+        return int(found[1]) / 1024 if found else 0.0
+
+    def _listen(self, process: subprocess.Popen[str]) -> None:
+        for line in process.stderr or ():
+            if " ERROR " in line or line.startswith("Traceback"):
+                self.troubles.append(line.strip())
+
+
+def _run(*arguments: str) -> None:
+    environment = os.environ | {"HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True
+    )
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(arguments)}: {done.stderr.strip()[-500:]}")
