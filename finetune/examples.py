@@ -41,10 +41,12 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """Token ids of prompt and reply; the first `prompt_tokens` are not learned."""
+    """Token ids of prompt and reply; the first `prompt_tokens` are not learned. `replayed`: what
+    the base has learnt before."""
 
     ids: tuple[int, ...]
     prompt_tokens: int
+    replayed: bool = False
 
 
 def numbers_of(text: str) -> set[str]:
@@ -219,4 +221,7 @@ def collate(batch: Sequence[Encoded], pad_id: int) -> dict[str, Any]:
         input_ids[i, :size] = torch.tensor(row.ids)
         mask[i, :size] = 1
         labels[i, row.prompt_tokens : size] = input_ids[i, row.prompt_tokens : size]
-    return {"input_ids": input_ids, "attention_mask": mask, "labels": labels}
+    tensors = {"input_ids": input_ids, "attention_mask": mask, "labels": labels}
+    if any(row.replayed for row in batch):
+        tensors["replayed"] = torch.tensor([row.replayed for row in batch])
+    return tensors

@@ -33,6 +33,7 @@ from transformers import (
 from transformers.integrations import TensorBoardCallback
 
 from finetune.errors import RecipeError
+from finetune.examples import IGNORED
 from finetune.fit import board_writer, open_run, training_folder
 from finetune.optimizer import MuonWithAdamW
 from finetune.precision import has_bfloat16
@@ -55,7 +56,36 @@ class Outcome:
 
 
 class _ExactTrainer(Trainer):  # type: ignore[misc]
-    """Saves and loads what an exact resume needs, instead of what serving needs."""
+    """Saves and loads what an exact resume needs, instead of what serving needs, and holds an
+    adapter to its base where that is asked for."""
+
+    keep = 0.0
+
+    def compute_loss(self, model: Any, inputs: dict[str, Any], *given: Any, **options: Any) -> Any:
+        """The loss of what is new; where examples are replayed, also how far the model is from its
+        base there, in nats a token of the reply (learning without forgetting: Li and Hoiem, arXiv
+        1606.09282)."""
+        replayed = inputs.pop("replayed", None)
+        if replayed is None:
+            return super().compute_loss(model, inputs, *given, **options)
+        labels = inputs["labels"]
+        told = labels[replayed][:, 1:] != IGNORED
+        asked = {k: v[replayed] for k, v in inputs.items() if k != "labels"}
+        with torch.no_grad(), self.accelerator.unwrap_model(model).disable_adapter():
+            base = model(**asked).logits[:, :-1][told].float().log_softmax(-1)
+        inputs["labels"] = labels.masked_fill(replayed[:, None], IGNORED)
+        logits = model(**inputs).logits
+        new = torch.nn.functional.cross_entropy(
+            logits[:, :-1].flatten(0, 1).float(), inputs["labels"][:, 1:].flatten(),
+            ignore_index=IGNORED, reduction="sum",
+        )  # fmt: skip
+        own = logits[replayed][:, :-1][told].float().log_softmax(-1)
+        apart = torch.nn.functional.kl_div(own, base, reduction="sum", log_target=True)
+        count = (inputs["labels"][:, 1:] != IGNORED).sum().clamp(min=1)
+        loss = new / count + self.keep * apart / told.sum().clamp(min=1)
+        # The Trainer divides by the passes of a step only where it has not counted their tokens.
+        counted = options.get("num_items_in_batch") is not None
+        return loss / self.current_gradient_accumulation_steps if counted else loss
 
     def _get_train_sampler(self, train_dataset: Any = None) -> torch.utils.data.Sampler[int]:
         lengths = [_length(row) for row in self.train_dataset.rows]
@@ -178,6 +208,7 @@ def run(
         callbacks=[_Callback(), *([TensorBoardCallback(writer)] if writer else [])],
         optimizers=(_optimizer(model, recipe), None),
     )
+    trainer.keep = getattr(recipe, "keep", 0.0)
     trainer.remove_callback(PrinterCallback)
     with processes().main_process_first():
         newest = _newest(checkpoints) if resume else None

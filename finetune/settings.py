@@ -127,6 +127,12 @@ class AdapterRecipe(Recipe):
     replay_share: float = Field(
         0.3, ge=0, lt=1, description="Share of earlier dialogues, where some are replayed."
     )
+    keep: float = Field(
+        0.0,
+        ge=0,
+        description="What is replayed is not learnt again, but the adapter is held to what the base"
+        " would say there: weight of that (nats a token) beside what is new. 0: learnt again.",
+    )
     initial_rank: int | None = Field(None, ge=2, description="AdaLoRA: rank to start with.")
     initial_share: float = Field(
         0.1, ge=0, lt=1, description="AdaLoRA: share of steps before the first pruning."

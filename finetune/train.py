@@ -6,7 +6,7 @@ import json
 import logging
 import random
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -71,8 +71,7 @@ def train_adapter(
     if recipe.supported and not (examples := list(borne_out(examples))):
         raise DataError(f"no reply in {data} says what its passages say; set supported: false")
     earlier = _replayed(replay, recipe, len(examples)) if replay else []
-    examples += earlier
-    total_steps = recipe.total_steps(len(examples), processes().num_processes)
+    total_steps = recipe.total_steps(len(examples) + len(earlier), processes().num_processes)
     config = _peft_config(recipe, total_steps)
     values, data_sha256 = recipe.model_dump(mode="json"), data_digest(data)
     base_sha256 = base_digest(folder)
@@ -83,6 +82,8 @@ def train_adapter(
     model, tokenizer = load_base(folder)
     template = template_for(tokenizer)
     encoded = encode_all(examples, tokenizer, template, recipe.max_tokens)
+    again = encode_all(earlier, tokenizer, template, recipe.max_tokens)
+    encoded += [replace(row, replayed=recipe.keep > 0) for row in again]
     model = prepare_model_for_kbit_training(  # type: ignore[no-untyped-call]
         model, use_gradient_checkpointing=recipe.gradient_checkpointing
     )

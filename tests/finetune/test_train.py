@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 import torch
+from peft import PeftModel
+from torch.nn.functional import kl_div
 
 from assistant.grounding import GroundingCheck
 from assistant.lm import LanguageModel, load_language_model
@@ -26,7 +28,7 @@ from finetune import loop, search
 from finetune.base import pretrain
 from finetune.errors import AdapterError, BaseModelError, DataError, RecipeError
 from finetune.evaluate import _model, evaluate, validation_loss
-from finetune.examples import encode, examples_of, supported_by_words
+from finetune.examples import IGNORED, collate, encode, examples_of, supported_by_words
 from finetune.export import exported
 from finetune.loop import checkpoints_of
 from finetune.manifest import INT8_ENGINE, NF4_ENGINE, base_digest, validate_adapter
@@ -316,6 +318,31 @@ def test_earlier_dialogues_are_replayed_and_counted(base: Path, data: Path, tmp_
     assert (manifest.training["examples"], manifest.training["replayed"]) == (10, 3)
     assert alone.training["replayed"] == 0
     assert manifest.adapter_sha256 != alone.adapter_sha256
+
+
+def test_an_adapter_that_is_held_to_its_base_says_more_of_what_it_would_on_what_is_replayed(
+    base: Path, data: Path, tmp_path: Path
+) -> None:
+    rows = shop_history()[:9]
+    for row in rows:
+        row |= {"id": f"new-{row['id']}", "split": "train"}
+        row["turns"][1]["text"] = "Ask again tomorrow, ask again tomorrow."
+    prepare([write_lines(tmp_path / "new.jsonl", rows)], tmp_path / "new", Detector())
+    learnt, tokenizer = load_base(base)
+    earlier = list(examples_of(load_rows(data, "train")))[:8]
+    apart = []
+    for keep in (0.0, 30.0):
+        recipe = adapter_recipe(max_steps=16, replay_share=0.5, keep=keep)
+        adapter = tmp_path / f"keep-{keep}"
+        manifest = train_adapter(tmp_path / "new", adapter, base, recipe, replay=data)
+        tuned = PeftModel.from_pretrained(load_base(base)[0], adapter)
+        asked = [encode(e, tokenizer, manifest.template, 96) for e in earlier]
+        tensors = collate(asked, tokenizer.pad_token_id)
+        told = tensors.pop("labels")[:, 1:] != IGNORED
+        with torch.no_grad():
+            own, before = (m(**tensors).logits[:, :-1][told].float() for m in (tuned, learnt))
+        apart.append(float(kl_div(own.log_softmax(-1), before.log_softmax(-1), log_target=True)))
+    assert 0 < apart[1] < 0.5 * apart[0]
 
 
 @pytest.mark.slow
