@@ -114,12 +114,14 @@ class RoomPage:
         }  # fmt: skip
 
     def _news(self, room: str, seen: Seen, words: Words) -> Screen:
-        """The panels that show something else than before."""
+        """The panels that show something else than before. What a late answer has put there of
+        another room goes again."""
         before = {p.name: seen.get(p.name, Shown(p.render)) for p in self._shown(room)}
         now = {p.name: Shown(before[p.name].view, p.state()) for p in self._shown(room)}
         new = {name: shown for name, shown in now.items() if shown.state != before[name].state}
         html = {name: shown.view(words) for name, shown in new.items()}
-        return html | ({"seen": now} if new else {})
+        late = dict.fromkeys(seen.keys() - now.keys(), "")
+        return html | late | ({"seen": now} if new or late else {})
 
     def _done(self, panel: Panel, done: Done, words: Words) -> Screen:
         own = {} if done.html is None else {panel.name: done.html}
