@@ -14,8 +14,6 @@ import json
 import re
 import secrets
 import ssl
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -26,10 +24,9 @@ import httpx
 import numpy as np
 
 from benchmarks.asking import read_jsonl
+from benchmarks.serving import Server, make_home
 
-ROOT = Path(__file__).parent.parent
-DEMO = ROOT / "assistant" / "demo" / "shop"
-_READY_SECONDS = 300
+DEMO = Path(__file__).parent.parent / "assistant" / "demo" / "shop"
 
 
 @dataclass
@@ -158,37 +155,20 @@ def main() -> None:
     parser.add_argument("--home", type=Path)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        home = str(arguments.home or folder)
-        refresh = [sys.executable, "-m", "knowledge", "refresh", str(DEMO / "documents")]
-        subprocess.run([*refresh, "--home", home], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-        serve = [sys.executable, "app.py", "--home", home, "--port", "0"]
-        server = subprocess.Popen(serve, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+        home = arguments.home or Path(folder)
+        make_home(home)
+        server = Server(home)
         try:
-            url = ready(server)
-            for name, turn in (("api", api_turn), ("gradio", gradio_turn(act_event(url)))):
-                asyncio.run(crowd(url, turn, 4, 2))  # warm
+            server.start()
+            server.wait()
+            for name, turn in (("api", api_turn), ("gradio", gradio_turn(act_event(server.url)))):
+                asyncio.run(crowd(server.url, turn, 4, 2))  # warm
                 measured, seconds = asyncio.run(
-                    crowd(url, turn, arguments.customers, arguments.turns)
+                    crowd(server.url, turn, arguments.customers, arguments.turns)
                 )
                 print(measured.told(name, seconds), *set(measured.errors), sep="\n  ")
         finally:
             server.kill()
-
-
-def ready(server: subprocess.Popen[str]) -> str:
-    """The address, once the models are warm."""
-    for line in server.stderr or ():
-        if match := re.search(r"answers at (http://[\d.]+:\d+)", line):
-            url = match[1]
-            break
-    else:
-        raise SystemExit("the server did not start")
-    deadline = time.monotonic() + _READY_SECONDS
-    while httpx.get(f"{url}/health/ready").status_code != 200:
-        if time.monotonic() > deadline:
-            raise SystemExit("the server did not get ready")
-        time.sleep(0.2)
-    return url
 
 
 if __name__ == "__main__":

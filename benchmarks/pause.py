@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
 import sys
 import tempfile
 import threading
@@ -25,7 +23,8 @@ from pathlib import Path
 import httpx
 
 from benchmarks.asking import command, read_jsonl
-from benchmarks.crowd import DEMO, ROOT, ready
+from benchmarks.crowd import DEMO
+from benchmarks.serving import Server, make_home
 from benchmarks.starter import STARTER
 
 BAR_SECONDS = 5.0
@@ -71,21 +70,16 @@ def main() -> None:
     texts = [q["text"] for q in read_jsonl(DEMO / "golden.jsonl") if q["answerable"]]
     with tempfile.TemporaryDirectory() as folder:
         home = arguments.home or Path(folder)
-        command("-m", "knowledge", "refresh", str(DEMO / "documents"), home=home)
-        server = subprocess.Popen(
-            [sys.executable, "app.py", "--home", str(home), "--port", "0"],
-            cwd=ROOT,
-            env=os.environ | {"FRONTDESK_MODEL__BASE": str(STARTER)},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        make_home(home)
+        server = Server(home, environment={"FRONTDESK_MODEL__BASE": str(STARTER)})
         shown: list[Shown] = []
         over = threading.Event()
         try:
-            url = ready(server)
+            server.start()
+            server.wait()
             for number in range(arguments.customers):
                 asked = texts[number * 20 :] + texts[: number * 20]
-                given = (url, asked, shown, over)
+                given = (server.url, asked, shown, over)
                 threading.Thread(target=ask_without_end, args=given, daemon=True).start()
             time.sleep(_WARM_SECONDS)
             given_at = time.perf_counter()

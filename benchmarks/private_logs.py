@@ -13,17 +13,15 @@ from __future__ import annotations
 import argparse
 import re
 import secrets
-import subprocess
 import sys
 import tempfile
-import threading
 from pathlib import Path
 from urllib.parse import quote
 
 import httpx
 
-from benchmarks.crowd import DEMO, ROOT, ready
 from benchmarks.pii import made_up
+from benchmarks.serving import Server, make_home
 
 _LEAST_DIGITS = 7  # a run of fewer stands in any log
 
@@ -65,28 +63,23 @@ def main() -> None:
     parser.add_argument("--home", type=Path)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        home = str(arguments.home or folder)
-        refresh = [sys.executable, "-m", "knowledge", "refresh", str(DEMO / "documents")]
-        subprocess.run([*refresh, "--home", home], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-        serve = [sys.executable, "app.py", "--home", home, "--port", "0"]
-        server = subprocess.Popen(
-            serve, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        written: list[str] = []
+        home = arguments.home or Path(folder)
+        make_home(home)
+        server = Server(home)
         try:
-            url = ready(server)
-            for stream in (server.stderr, server.stdout):
-                threading.Thread(target=lambda s=stream: written.extend(s), daemon=True).start()
+            server.start()
+            server.wait()
             given = list(made_up(arguments.count))
-            with httpx.Client(base_url=url, timeout=120) as client:
+            with httpx.Client(base_url=server.url, timeout=120) as client:
                 for number, (_, message, value) in enumerate(given):
                     tell(client, message, value)
                     print(f"\r{number + 1} of {len(given)}", end="", file=sys.stderr)
         finally:
-            server.terminate()
-            server.wait(60)
-    found = found_in("".join(written), [value for _, _, value in given])
-    print(f"values given {len(given)}  lines of log {len(written)}  found {len(found)}", *found[:9])
+            server.kill()
+    found = found_in("".join(server.log), [value for _, _, value in given])
+    print(
+        f"values given {len(given)}  lines of log {len(server.log)}  found {len(found)}", *found[:9]
+    )
     sys.exit(bool(found))
 
 

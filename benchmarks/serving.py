@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import httpx
@@ -34,12 +34,20 @@ def refresh(home: Path, *sources: Path) -> None:
 
 
 class Server:
-    """A program that serves a home; what it logs as an error or a traceback is in `troubles`."""
+    """A program that serves a home, with more of an environment where one is given; `log` is all
+    that it writes, `troubles` what of it is an error or a traceback."""
 
-    def __init__(self, home: Path, program: Sequence[str] = ("app.py",)) -> None:
+    def __init__(
+        self,
+        home: Path,
+        program: Sequence[str] = ("app.py",),
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self.home = home
         self.program = program
+        self.environment = {"HF_HUB_OFFLINE": "1"} | dict(environment or {})
         self.port = 0
+        self.log: list[str] = []
         self.troubles: list[str] = []
         self.process: subprocess.Popen[str] | None = None
 
@@ -58,20 +66,19 @@ class Server:
             "--port",
             str(self.port),
         ]
-        environment = os.environ | {"HF_HUB_OFFLINE": "1"}
         self.process = subprocess.Popen(
-            command, cwd=ROOT, env=environment, stderr=subprocess.PIPE,
-            stdout=subprocess.DEVNULL, text=True,
+            command, cwd=ROOT, env=os.environ | self.environment, stderr=subprocess.STDOUT,
+            stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
-        assert self.process.stderr
-        said: list[str] = []
-        for line in self.process.stderr:
-            said.append(line)
+        assert self.process.stdout
+        self.log.clear()
+        for line in self.process.stdout:
+            self.log.append(line)
             if match := re.search(r"answers at http://[\d.]+:(\d+)", line):
                 self.port = int(match[1])
                 break
         else:
-            raise RuntimeError("the server did not start:\n" + "".join(said[-20:]))
+            raise RuntimeError("the server did not start:\n" + "".join(self.log[-20:]))
         threading.Thread(target=self._listen, args=(self.process,), daemon=True).start()
 
     def wait(self) -> None:
@@ -100,7 +107,8 @@ class Server:
         return int(found[1]) / 1024 if found else 0.0
 
     def _listen(self, process: subprocess.Popen[str]) -> None:
-        for line in process.stderr or ():
+        for line in process.stdout or ():
+            self.log.append(line)
             if " ERROR " in line or line.startswith("Traceback"):
                 self.troubles.append(line.strip())
 
