@@ -74,15 +74,12 @@ class _ExactTrainer(Trainer):  # type: ignore[misc]
         with torch.no_grad(), self.accelerator.unwrap_model(model).disable_adapter():
             base = model(**asked).logits[:, :-1][told].float().log_softmax(-1)
         inputs["labels"] = labels.masked_fill(replayed[:, None], IGNORED)
-        logits = model(**inputs).logits
-        new = torch.nn.functional.cross_entropy(
-            logits[:, :-1].flatten(0, 1).float(), inputs["labels"][:, 1:].flatten(),
-            ignore_index=IGNORED, reduction="sum",
-        )  # fmt: skip
-        own = logits[replayed][:, :-1][told].float().log_softmax(-1)
+        outputs = model(**inputs)  # AdaLoRA adds its regulariser to the loss
+        own = outputs.logits[replayed][:, :-1][told].float().log_softmax(-1)
         apart = torch.nn.functional.kl_div(own, base, reduction="sum", log_target=True)
-        count = (inputs["labels"][:, 1:] != IGNORED).sum().clamp(min=1)
-        loss = new / count + self.keep * apart / told.sum().clamp(min=1)
+        loss = self.keep * apart / told.sum().clamp(min=1)
+        if not replayed.all():  # the mean over no token is none
+            loss = loss + outputs.loss
         # The Trainer divides by the passes of a step only where it has not counted their tokens.
         counted = options.get("num_items_in_batch") is not None
         return loss / self.current_gradient_accumulation_steps if counted else loss
