@@ -42,9 +42,15 @@ class WordLengthEncoder:
 
 @pytest.fixture(scope="session")
 def engines(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where exported engines are kept: the developer's own cache when there is one."""
+    """Where exported engines are kept: the developer's own cache when there is one, else a folder
+    that the processes of a parallel run share, so that each engine is exported once."""
     own = REPOSITORY / ".frontdesk" / "engines"
-    return own if own.is_dir() else tmp_path_factory.mktemp("engines")
+    if own.is_dir():
+        return own
+    base = tmp_path_factory.getbasetemp()
+    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "engines"
+    shared.mkdir(exist_ok=True)
+    return shared
 
 
 @pytest.fixture(scope="session")

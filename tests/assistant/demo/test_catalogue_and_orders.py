@@ -14,6 +14,7 @@ import yaml
 from assistant.demo.catalogue import CatalogueError, Product, load_catalogue, price_in
 from assistant.demo.order_records import Customer, Order, OrderState, ShopRecords
 from assistant.demo.orders import generate_shop
+from tests.assistant.shop import demo_shop
 
 TODAY = "2026-11-23"
 CURRENCIES = {
@@ -41,7 +42,7 @@ def products() -> dict[str, Product]:
 
 @pytest.fixture(scope="module")
 def shop() -> ShopRecords:
-    return generate_shop()
+    return demo_shop()
 
 
 @pytest.fixture(scope="module")

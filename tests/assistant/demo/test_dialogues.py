@@ -17,7 +17,7 @@ from assistant.demo.catalogue import Product, load_catalogue
 from assistant.demo.dialogue_bank import RESOLUTIONS, BankError, Expander, load_bank
 from assistant.demo.dialogues import AGENTS, BANKS, Dialogue, generate_dialogues
 from assistant.demo.order_records import ShopRecords
-from assistant.demo.orders import generate_shop
+from tests.assistant.shop import demo_shop
 
 SPLITS = {"en": {"train": 1615, "test": 285}, "zh": {"train": 1020, "test": 180}}
 INTENTS = {
@@ -41,8 +41,7 @@ def dialogues(language: str) -> tuple[Dialogue, ...]:
 
 @cache
 def shop() -> tuple[ShopRecords, tuple[Product, ...]]:
-    products = load_catalogue()
-    return generate_shop(products=products), products
+    return demo_shop(), load_catalogue()
 
 
 def generate(language: str, count: int, seed: int = 20261123) -> tuple[Dialogue, ...]:

@@ -9,8 +9,8 @@ from assistant.demo.baskets import Item
 from assistant.demo.catalogue import Product, load_catalogue
 from assistant.demo.order_money import restocking_fee
 from assistant.demo.order_records import Customer, Order, ShopRecords
-from assistant.demo.orders import generate_shop
 from assistant.demo.return_rules import Buyer
+from tests.assistant.shop import demo_shop
 
 REMOTE = {"Highlands", "Northern Ireland", "Alaska", "Hawaii", "新疆", "西藏", "青海", "内蒙古"}
 # Copied from the fact sheet and not from the code: standard fee, free from, express fee.
@@ -32,7 +32,7 @@ def products() -> dict[str, Product]:
 
 @pytest.fixture(scope="module")
 def shop() -> ShopRecords:
-    return generate_shop()
+    return demo_shop()
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,6 @@ import pytest
 from pydantic import TypeAdapter
 
 from assistant.demo.catalogue import load_catalogue
-from assistant.demo.orders import generate_shop
 from assistant.demo.records import customer_record, order_records
 from assistant.errors import ChangeRefusedError, RecordsError
 from assistant.records.changes import Cancel, Change, Return
@@ -22,6 +21,7 @@ from assistant.records.http import HttpRecords
 from assistant.records.seam import Records
 from assistant.records.sqlite import SqliteRecords
 from assistant.records.types import Allowed, Customer, Item, Order, Parcel, Variant
+from tests.assistant.shop import demo_shop
 
 ADA = Customer("C-1", "Ada Fell", "Ada@Shop.example", "en")
 BEN = Customer("C-2", "Ben Ash", "ben@shop.example", "de")
@@ -206,7 +206,7 @@ def test_a_damaged_file_is_an_error(tmp_path: Path) -> None:
 
 
 def test_the_demo_shops_orders_are_kept_as_they_are(tmp_path: Path) -> None:
-    shop, products = generate_shop(), {p.id: p for p in load_catalogue()}
+    shop, products = demo_shop(), {p.id: p for p in load_catalogue()}
     customers = [customer_record(c) for c in shop.customers]
     made_orders = list(order_records(shop, products))
     records = SqliteRecords.create(tmp_path / "r.sqlite", customers, made_orders)
