@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
+from assistant.courtesy import without_courtesies
 from assistant.types import Message
 from knowledge.mentions import Mention
 from knowledge.segment import content_words, is_cjk
@@ -59,11 +60,12 @@ def no_names(_: str) -> Sequence[Mention]:
 
 
 def resolve(text: str, history: Sequence[Message], names: Names = no_names) -> str:
-    """Text that stands alone.
+    """Text that stands alone, without salutation and signature.
 
     A follow-up gets the question that it leans on in front of it; then what names nothing itself
     gets what was named last by either side.
     """
+    text = without_courtesies(text)
     question = _with_question(text, history)
     named = () if names(question) else _talked_about(text, history, names)
     return " ".join([*named, question])
@@ -72,7 +74,7 @@ def resolve(text: str, history: Sequence[Message], names: Names = no_names) -> s
 def _with_question(text: str, history: Sequence[Message]) -> str:
     if not is_follow_up(text):
         return text
-    earlier = [m.text for m in history if m.role == "customer"][-_REACH:]
+    earlier = [without_courtesies(m.text) for m in history if m.role == "customer"][-_REACH:]
     for question in reversed(earlier):
         if content_words(question) and not is_follow_up(question):
             return f"{question} {text}"

@@ -1,0 +1,55 @@
+"""A message without its salutation and signature: who asks says nothing of what is asked.
+
+Only what cannot be part of a question goes: a greeting, a name that somebody gives as theirs, and a
+closing on a line of its own with a name below it. Words about oneself stay, since "I'm a student"
+may be what an answer depends on.
+"""
+
+from __future__ import annotations
+
+import re
+
+from knowledge.segment import content_words
+
+_WORD = r"[^\W\d_](?:[^\W\d_]|['’-])*"
+_CAPITAL = r"(?:(?-i:[A-ZÀ-ÖØ-ÞĀ-Ž])(?:[^\W\d_]|['’-])*|[\u4e00-\u9fff]{2,4})"
+_NAME = rf"{_CAPITAL}(?: {_CAPITAL}){{0,4}}"
+_FULL_NAME = rf"(?:{_CAPITAL}(?: {_CAPITAL}){{1,4}}|[\u4e00-\u9fff]{{2,4}})"
+_GREETING = (
+    r"(?:hi|hello|hey|good (?:morning|afternoon|evening|day)|guten (?:morgen|tag|abend)|hallo|moin"
+    r"|servus|grüezi|grüß gott|hola|buen(?:os|as)? (?:días|dias|tardes|noches|día|dia)|buenas"
+    r")(?: there| all| everyone| zusammen| a todos)?"
+    rf"|(?:dear|sehr geehrtes?|liebes?|estimad[oa]s?) {_WORD}(?: {_WORD}){{0,3}}(?=,)"
+    r"|(?:客服)?(?:你们?好|您好|哈喽|嗨)"
+)
+_END = r"[.,!:;。，！；、…\s]+"
+_STOP = r"\s*[.,!:;。，！；、\n]\s*"  # a name ends where the sentence does
+_INTRODUCTION = (
+    r"(?:my name|this is|it['’]s|i['’]?m|i am|mein name|ich|hier|me llamo|mi nombre|soy|我)"
+)
+_OPENING = re.compile(
+    rf"^\s*(?:(?:{_GREETING})(?:{_STOP}|{_END}(?={_INTRODUCTION})))?"
+    rf"(?:(?:my name is|mein name ist|ich hei(?:ß|ss)e|me llamo|mi nombre es) {_NAME}{_STOP}"
+    rf"|(?:我叫|我的名字[是叫]) ?(?:[\u4e00-\u9fff]{{2,6}}|{_NAME}){_STOP}"
+    rf"|我是 ?(?-i:(?=[A-Z])){_FULL_NAME}{_STOP}"
+    rf"|(?<=[.,!\s])(?:i am|i['’]?m|this is|it['’]s|ich bin|hier ist|soy) {_FULL_NAME}{_STOP}"
+    rf"|(?<=[.,!\s]){_FULL_NAME} (?:here|speaking|hier|am apparat){_STOP})?",
+    re.IGNORECASE,
+)
+_CLOSING = re.compile(
+    r"\n[ \t]*(?:(?:(?:kind|best|warm)(?:est)? )?(?:regards|wishes)|best|cheers"
+    r"|(?:(?:many )?thanks|thank you)(?: in advance)?|(?:yours )?(?:sincerely|faithfully|truly)"
+    r"|(?:mit )?(?:freundlich|lieb|best|viel|herzlich)en? grü(?:ß|ss)en?|mfg|(?:vielen )?dank|danke"
+    r"|(?:un )?saludos?(?: cordial(?:es)?)?|(?:muchas )?gracias|atentamente"
+    r"|谢谢|多谢|此致|敬上)"
+    rf"[ .,!。，！]*(?:\s*{_NAME}[.!]?)?\s*$",
+    re.IGNORECASE,
+)
+
+
+def without_courtesies(text: str) -> str:
+    """The text without its salutation and signature; unchanged where nothing would be left, as a
+    greeting may be all that is said."""
+    bare = _CLOSING.sub("", text)
+    bare = bare[_OPENING.match(bare).end() :].strip()  # type: ignore[union-attr]
+    return bare if content_words(bare) else text
