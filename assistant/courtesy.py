@@ -2,14 +2,17 @@
 
 Only what cannot be part of a question goes: a greeting, a name that somebody gives as theirs, and a
 closing on a line of its own with a name below it. Words about oneself stay, since "I'm a student"
-may be what an answer depends on.
+may be what an answer depends on; they go only where nothing is found with them, and no page speaks
+of such people.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
-from knowledge.segment import content_words
+from knowledge.places import countries_in, with_countries
+from knowledge.segment import content_words, is_cjk, split_sentences
 
 _WORD = r"[^\W\d_](?:[^\W\d_]|['’-])*"
 _CAPITAL = r"(?:(?-i:[A-ZÀ-ÖØ-ÞĀ-Ž])(?:[^\W\d_]|['’-])*|[\u4e00-\u9fff]{2,4})"
@@ -47,9 +50,37 @@ _CLOSING = re.compile(
 )
 
 
+_SELF = re.compile(
+    r"(?:i['’]?m|i am|as an?|i use|i have|ich bin|ich sitze|als|soy|voy en|como)\b"
+    r"|(?:我是|我坐|我信|作为|我听|我看)",
+    re.IGNORECASE,
+)
+_ASKS = re.compile(r"[?？]|吗|呢")
+_DIGIT = re.compile(r"\d|[一二三四五六七八九十]")
+
+
 def without_courtesies(text: str) -> str:
     """The text without its salutation and signature; unchanged where nothing would be left, as a
     greeting may be all that is said."""
     bare = _CLOSING.sub("", text)
     bare = bare[_OPENING.match(bare).end() :].strip()  # type: ignore[union-attr]
     return bare if content_words(bare) else text
+
+
+def without_self_description(text: str, passages: Sequence[str], language: str = "") -> str:
+    """The text without sentences in which somebody says what they are, as far as no passage speaks
+    of that: what the shop's pages never mention is no condition in them. Empty where nothing goes
+    or nothing is left; numbers and places always stay, for ages and countries decide answers."""
+    known = {word for passage in passages for word in content_words(passage)}
+
+    def is_aside(sentence: str) -> bool:
+        if not _SELF.match(sentence) or _ASKS.search(sentence) or _DIGIT.search(sentence):
+            return False
+        said = content_words(sentence)
+        unknown = sum(word not in known for word in said)
+        return 2 * unknown > len(said) and not countries_in(with_countries(sentence), language)
+
+    sentences = split_sentences(text)
+    kept = [s for s in sentences if not is_aside(s)]
+    left = ("" if is_cjk(text) else " ").join(kept)
+    return left if len(kept) < len(sentences) and content_words(left) else ""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from assistant import phrases
+from assistant.courtesy import without_self_description
 from assistant.safety import gives_orders
 from assistant.settings import Settings
 from assistant.types import (
@@ -69,6 +70,15 @@ class KnowledgeSkill:
 
     def fetch(self, question: Question, intent: Intent) -> Fetched:
         """Passages relevant enough to quote; else a clarifying question, a refusal or a person."""
+        fetched = self._fetched(question, intent)
+        if fetched.outcome is None:
+            return fetched
+        read = [e.text for e in fetched.evidence]
+        bare = without_self_description(question.standalone, read, question.language)
+        again = self._fetched(replace(question, standalone=bare), intent) if bare else fetched
+        return fetched if again.outcome else again
+
+    def _fetched(self, question: Question, intent: Intent) -> Fetched:
         vector = self.knowledge.encoder.embed([question.standalone])[0]
         depth = Depth.of(self.settings.knowledge)
         count = max(depth.passages, _MAX_CHOICES)

@@ -15,13 +15,12 @@ import json
 import random
 import socket
 import struct
-import tempfile
 import time
 from pathlib import Path
 
 import httpx
 
-from benchmarks.serving import Server, make_home
+from benchmarks.serving import Server, served
 
 _QUESTION = "How long do I have to return something?"
 _READERS = 20  # that read a byte a second, at a time
@@ -113,16 +112,8 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--home", type=Path)
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        home = given.home or Path(folder)
-        make_home(home)
-        server = Server(home)
-        server.start()
-        try:
-            server.wait()
-            met = measure(server, given.count)
-        finally:
-            server.kill()
+    with served(given.home) as server:
+        met = measure(server, given.count)
     print("all bars met" if met else "a bar is missed")
     raise SystemExit(not met)
 

@@ -14,7 +14,6 @@ import json
 import re
 import secrets
 import ssl
-import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
@@ -24,7 +23,7 @@ import httpx
 import numpy as np
 
 from benchmarks.asking import read_jsonl
-from benchmarks.serving import Server, make_home
+from benchmarks.serving import served
 
 DEMO = Path(__file__).parent.parent / "assistant" / "demo" / "shop"
 
@@ -154,21 +153,13 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--home", type=Path)
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        home = arguments.home or Path(folder)
-        make_home(home)
-        server = Server(home)
-        try:
-            server.start()
-            server.wait()
-            for name, turn in (("api", api_turn), ("gradio", gradio_turn(act_event(server.url)))):
-                asyncio.run(crowd(server.url, turn, 4, 2))  # warm
-                measured, seconds = asyncio.run(
-                    crowd(server.url, turn, arguments.customers, arguments.turns)
-                )
-                print(measured.told(name, seconds), *set(measured.errors), sep="\n  ")
-        finally:
-            server.kill()
+    with served(arguments.home) as server:
+        for name, turn in (("api", api_turn), ("gradio", gradio_turn(act_event(server.url)))):
+            asyncio.run(crowd(server.url, turn, 4, 2))  # warm
+            measured, seconds = asyncio.run(
+                crowd(server.url, turn, arguments.customers, arguments.turns)
+            )
+            print(measured.told(name, seconds), *set(measured.errors), sep="\n  ")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import tempfile
 import threading
 import time
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ import httpx
 
 from benchmarks.asking import command, read_jsonl
 from benchmarks.crowd import DEMO
-from benchmarks.serving import Server, make_home
+from benchmarks.serving import served
 from benchmarks.starter import STARTER
 
 BAR_SECONDS = 5.0
@@ -68,30 +67,22 @@ def main() -> None:
     parser.add_argument("--home", type=Path)
     arguments = parser.parse_args()
     texts = [q["text"] for q in read_jsonl(DEMO / "golden.jsonl") if q["answerable"]]
-    with tempfile.TemporaryDirectory() as folder:
-        home = arguments.home or Path(folder)
-        make_home(home)
-        server = Server(home, environment={"FRONTDESK_MODEL__BASE": str(STARTER)})
-        shown: list[Shown] = []
-        over = threading.Event()
-        try:
-            server.start()
-            server.wait()
-            for number in range(arguments.customers):
-                asked = texts[number * 20 :] + texts[: number * 20]
-                given = (server.url, asked, shown, over)
-                threading.Thread(target=ask_without_end, args=given, daemon=True).start()
-            time.sleep(_WARM_SECONDS)
-            given_at = time.perf_counter()
-            command("-m", "assistant", "pause-model", home=home)
-            took = time.perf_counter() - given_at
-            time.sleep(_AFTER_SECONDS)
-            resumed_at = time.perf_counter()
-            command("-m", "assistant", "resume-model", home=home)
-            time.sleep(_AFTER_SECONDS)
-        finally:
-            over.set()
-            server.kill()
+    shown: list[Shown] = []
+    over = threading.Event()
+    with served(arguments.home, {"FRONTDESK_MODEL__BASE": str(STARTER)}) as server:
+        for number in range(arguments.customers):
+            asked = texts[number * 20 :] + texts[: number * 20]
+            given = (server.url, asked, shown, over)
+            threading.Thread(target=ask_without_end, args=given, daemon=True).start()
+        time.sleep(_WARM_SECONDS)
+        given_at = time.perf_counter()
+        command("-m", "assistant", "pause-model", home=server.home)
+        took = time.perf_counter() - given_at
+        time.sleep(_AFTER_SECONDS)
+        resumed_at = time.perf_counter()
+        command("-m", "assistant", "resume-model", home=server.home)
+        time.sleep(_AFTER_SECONDS)
+        over.set()
     late = [s.at - given_at for s in shown if s.generator == "lm" and given_at < s.at < resumed_at]
     quoted = [s for s in shown if s.generator == "quote" and given_at + BAR_SECONDS < s.at]
     back = [s for s in shown if s.generator == "lm" and s.at > resumed_at]

@@ -14,14 +14,13 @@ import argparse
 import re
 import secrets
 import sys
-import tempfile
 from pathlib import Path
 from urllib.parse import quote
 
 import httpx
 
 from benchmarks.pii import made_up
-from benchmarks.serving import Server, make_home
+from benchmarks.serving import served
 
 _LEAST_DIGITS = 7  # a run of fewer stands in any log
 
@@ -62,20 +61,11 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=40, help="values of a kind and country")
     parser.add_argument("--home", type=Path)
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        home = arguments.home or Path(folder)
-        make_home(home)
-        server = Server(home)
-        try:
-            server.start()
-            server.wait()
-            given = list(made_up(arguments.count))
-            with httpx.Client(base_url=server.url, timeout=120) as client:
-                for number, (_, message, value) in enumerate(given):
-                    tell(client, message, value)
-                    print(f"\r{number + 1} of {len(given)}", end="", file=sys.stderr)
-        finally:
-            server.kill()
+    given = list(made_up(arguments.count))
+    with served(arguments.home) as server, httpx.Client(base_url=server.url, timeout=120) as client:
+        for number, (_, message, value) in enumerate(given):
+            tell(client, message, value)
+            print(f"\r{number + 1} of {len(given)}", end="", file=sys.stderr)
     found = found_in("".join(server.log), [value for _, _, value in given])
     print(
         f"values given {len(given)}  lines of log {len(server.log)}  found {len(found)}", *found[:9]

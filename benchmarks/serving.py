@@ -8,9 +8,11 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -111,6 +113,20 @@ class Server:
             self.log.append(line)
             if " ERROR " in line or line.startswith("Traceback"):
                 self.troubles.append(line.strip())
+
+
+@contextmanager
+def served(home: Path | None, environment: Mapping[str, str] | None = None) -> Iterator[Server]:
+    """A warm server over a home, by default one of its own, until the end."""
+    with tempfile.TemporaryDirectory() as folder:
+        make_home(home or Path(folder))
+        server = Server(home or Path(folder), environment=environment)
+        try:
+            server.start()
+            server.wait()
+            yield server
+        finally:
+            server.kill()
 
 
 def _run(*arguments: str) -> None:

@@ -22,7 +22,6 @@ import random
 import sqlite3
 import ssl
 import sys
-import tempfile
 import threading
 import time
 from collections import Counter
@@ -36,7 +35,7 @@ from assistant.conversations import Conversations
 from assistant.service import ChatService
 from assistant.settings import load_settings
 from benchmarks.asking import read_jsonl
-from benchmarks.serving import DOCUMENTS, ROOT, Server, make_home, refresh
+from benchmarks.serving import DOCUMENTS, ROOT, Server, refresh, served
 from benchmarks.talk import LostError, Talk, events
 
 QUESTIONS = [q["text"] for q in read_jsonl(ROOT / "assistant/demo/shop/golden.jsonl")]
@@ -282,21 +281,11 @@ def main() -> None:
     parser.add_argument("--publish-seconds", type=float, default=_PUBLISH_SECONDS)
     parser.add_argument("--home", type=Path)
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        home = given.home or Path(folder)
-        make_home(home)
-        server = Server(home)
-        server.start()
-        try:
-            server.wait()
-            if given.kills:
-                met = asyncio.run(kill(server, given.kills, given.customers))
-            else:
-                met = asyncio.run(
-                    soak(server, given.minutes, given.customers, given.publish_seconds)
-                )
-        finally:
-            server.kill()
+    with served(given.home) as server:
+        if given.kills:
+            met = asyncio.run(kill(server, given.kills, given.customers))
+        else:
+            met = asyncio.run(soak(server, given.minutes, given.customers, given.publish_seconds))
     print("all bars met" if met else "a bar is missed")
     raise SystemExit(not met)
 

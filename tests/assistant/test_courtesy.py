@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from assistant.courtesy import without_courtesies
+from assistant.courtesy import without_courtesies, without_self_description
 from assistant.followup import resolve
 from assistant.types import Message
 
@@ -51,3 +51,39 @@ def test_a_follow_up_leans_on_the_question_and_not_on_the_name_above_it() -> Non
     history = [Message("customer", f"Hello, my name is Ada Byron. {QUESTION}")]
     follow_up = "and for guests without an account?"
     assert resolve(f"Hi, {follow_up}", history) == f"{QUESTION} {follow_up}"
+
+
+PAGES = ["Students pay less. Gift cards are valid for two years.", "礼品卡两年内有效。学生有优惠。"]
+
+
+@pytest.mark.parametrize(
+    ("said", "asked"),
+    [
+        ("I'm Hindu.", "How long is a gift card valid?"),
+        ("I am deaf and lip-read.", "How long is a gift card valid?"),
+        ("As a lesbian mother I hope for help.", "How long is a gift card valid?"),
+        ("Ich bin Sikh.", "Wie lange gilt ein Gutschein?"),
+        ("Soy budista.", "¿Cuánto vale una tarjeta regalo?"),
+        ("我是锡克教徒。", "礼品卡多久有效？"),
+    ],
+)
+def test_what_no_page_speaks_of_is_left_out_of_who_asks(said: str, asked: str) -> None:
+    joint = "" if "。" in said else " "
+    assert without_self_description(f"{said}{joint}{asked}", PAGES) == asked
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I'm a student. How long is a gift card valid?",
+        "I'm 16. Can I buy a gift card?",
+        "I'm in Brazil. How long is a gift card valid?",
+        "我是学生。礼品卡多久有效？",
+        "我在巴西。礼品卡多久有效？",
+        "I'm Hindu.",
+        "How long is a gift card valid?",
+        "My card is lost. What now?",
+    ],
+)
+def test_what_may_decide_the_answer_stays(text: str) -> None:
+    assert without_self_description(text, PAGES) == ""
