@@ -9,7 +9,6 @@ from typing import Annotated
 
 import typer
 
-from assistant.conversations import Conversations
 from assistant.errors import AssistantError
 from assistant.settings import load_settings
 from assistant.switch import ModelSwitch
@@ -44,7 +43,9 @@ def _switch(*, off: bool, why: str, home: Path | None, config: Path | None, as_j
         settings = load_settings(config, home=home)
         switch = ModelSwitch(settings.home)
         changed = switch.turn_off(WHO, why) if off else switch.turn_on()
-        if changed:  # after the switch: a store that cannot be opened must not hold it up
+        if changed:  # after the switch: neither the store nor its library may hold it up
+            from assistant.conversations import Conversations
+
             with closing(Conversations.of(settings)) as store:
                 store.log(WHO, "pause_model" if off else "resume_model", why)
         if as_json:

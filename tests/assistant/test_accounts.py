@@ -16,8 +16,8 @@ from sqlalchemy import select
 from typer.testing import CliRunner
 
 from assistant import passwords, tables
-from assistant.__main__ import app
 from assistant.accounts import AccountError, Accounts, clean_name
+from assistant.commands import app
 from assistant.conversations import Conversations
 from assistant.passwords import LONGEST, SHORTEST, Passwords, one_time, weakness
 from assistant.roles import ROLES, may

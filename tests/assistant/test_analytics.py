@@ -16,7 +16,7 @@ from scipy.stats import binomtest
 from sqlalchemy import event, insert
 from typer.testing import CliRunner
 
-import assistant.__main__ as command
+import assistant.commands as command
 from assistant import tables
 from assistant.analytics import Analytics, analyse, by_day_and_version, period
 from assistant.analytics_export import as_csv, as_json, as_lines

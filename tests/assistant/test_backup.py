@@ -13,8 +13,8 @@ import pytest
 from typer.testing import CliRunner
 
 from assistant import backup, sealed
-from assistant.__main__ import app
 from assistant.backup import back_up
+from assistant.commands import app
 from assistant.conversations import Conversations
 from assistant.errors import InputError, SettingsError
 from assistant.restoring import restore

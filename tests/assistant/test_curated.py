@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-import assistant.__main__ as command
+import assistant.commands as command
 from assistant.build import with_store
 from assistant.contract import reply_to_json
 from assistant.conversations import Conversations

@@ -15,7 +15,7 @@ from sqlalchemy import insert, select
 from typer.testing import CliRunner
 
 from assistant import tables
-from assistant.__main__ import app
+from assistant.commands import app
 from assistant.conversations import Conversations
 from assistant.curated import CuratedAnswers, Draft
 from assistant.edits import Edit, Edits

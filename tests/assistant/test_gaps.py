@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-import assistant.__main__ as command
+import assistant.commands as command
 from assistant.conversations import Conversations
 from assistant.gaps import Unanswered, find_gaps, gaps
 from knowledge.encoder import Encoder

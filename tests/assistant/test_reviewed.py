@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from assistant.__main__ import app
+from assistant.commands import app
 from assistant.conversations import Conversations
 from assistant.edits import Edit, Edits
 from assistant.reviewed import reviewed_dialogues

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from contextlib import closing
 
 import pytest
 from typer.testing import CliRunner
 
-from assistant.__main__ import app
 from assistant.audit import AuditQuery, AuditTrail
+from assistant.commands import app
 from assistant.conversations import Conversations
 from assistant.errors import StoreError
 from assistant.switch import FILE, ModelSwitch
@@ -42,6 +44,19 @@ def test_a_switch_that_cannot_be_written_says_so(tmp_path):
     (tmp_path / "home").write_text("a file, not a folder")
     with pytest.raises(StoreError, match="cannot be written"):
         ModelSwitch(tmp_path / "home").turn_off("Mina")
+
+
+def test_the_command_that_stops_the_model_loads_no_network_library(tmp_path):
+    code = (
+        "import runpy, sys; sys.argv = ['assistant', 'pause-model', '--home', sys.argv[1]]\n"
+        "try:\n    runpy.run_module('assistant', run_name='__main__')\n"
+        "except SystemExit:\n    print(sorted({'torch', 'transformers', 'chromadb'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert ModelSwitch(tmp_path).is_off()
 
 
 def test_the_commands_switch_once_and_are_audited(tmp_path):
