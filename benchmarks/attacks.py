@@ -316,7 +316,8 @@ def main() -> None:
 
 
 def _figures(chosen: Sequence[str], data: Path) -> Iterator[dict[str, Any]]:
-    yield from attack_directly([n for n in DIRECT if n in chosen], data)
+    if direct_ones := [name for name in DIRECT if name in chosen]:
+        yield from attack_directly(direct_ones, data)
     for name in INDIRECT:
         if name in chosen:
             yield attack_by_page(name, data)
