@@ -289,6 +289,36 @@ def test_boots_are_swapped_for_another_size(talk: Talk, records: SqliteRecords) 
     assert objected(SWAP, after) == "never", "an order is swapped once"
 
 
+@pytest.mark.parametrize(
+    ("answer", "names"),
+    [("the boots", ["1"]), ("Boots (40)", ["1"]), ("both", ["1", "4"]), ("both boots", ["1", "4"])],
+)
+def test_how_many_of_two_that_are_the_same_is_asked(
+    store: Conversations, tmp_path: Path, encoder: Encoder, detector: Detector,
+    answer: str, names: list[str],
+) -> None:  # fmt: skip
+    twice = replace(HERE, items=(BOOTS, replace(BOOTS, id="4")))
+    path = tmp_path / "twice.sqlite"
+    records = SqliteRecords.create(path, (ADA, BEN), (twice,), SIZES)
+    talk = Talk(store, records, encoder, detector, "order_change")
+    mine = talk.start("C-1")
+    asked = talk.say(mine, "Please return the boots of MW-10002")
+    assert asked.reply is not None
+    assert asked.reply["choices"] == ["Boots (40)", "Everything"]
+    proposed = talk.say(mine, answer)
+    assert proposed.text.count("Boots (40)") == len(names)
+    assert talk.reason(mine, "yes") == "orders:done"
+    back = [i.id for i in now_of(records, twice).items if i.state == "return_requested"]
+    assert back == names
+
+
+def test_both_of_what_is_named_is_not_the_whole_order(talk: Talk, records: SqliteRecords) -> None:
+    mine = talk.start("C-1")
+    assert "Boots" not in talk.say(mine, "Please return both wool socks of MW-10002").text
+    assert talk.reason(mine, "yes") == "orders:done"
+    assert [i.state for i in now_of(records, HERE).items][0] == "shipped"
+
+
 def test_a_word_of_a_reason_or_of_a_payment_is_not_yet_the_whole() -> None:
     assert not names_wholly("I'd like to cancel order MW-10001", "ordered by mistake")
     assert names_wholly("sorry, I ordered it by mistake", "ordered by mistake")
