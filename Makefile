@@ -8,7 +8,7 @@ PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-
 export HF_HUB_OFFLINE ?= 1
 export ANONYMIZED_TELEMETRY ?= False
 
-.PHONY: run setup demo test test-all check migration format types clean
+.PHONY: run setup demo test test-all check migration lock audit format types clean
 
 run: setup demo            ## install, build the demo shop's knowledge base, serve at 127.0.0.1:7860
 	$(BIN)/python app.py --home $(HOME_FOLDER) --port $(PORT)
@@ -43,6 +43,15 @@ migration: setup           ## draft a step for what changed in tables.py: make m
 	$(BIN)/alembic -x url=sqlite:///build/step.sqlite upgrade head
 	$(BIN)/alembic -x url=sqlite:///build/step.sqlite revision --autogenerate -m "$(m)" \
 		--rev-id $$(printf %04d $$(($$(ls assistant/migrations/versions/0*.py | wc -l) + 1)))
+
+lock: setup                ## pin what a shop installs, with hashes: deploy/requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --extra oidc --extra postgres --extra fast --quiet \
+		--generate-hashes --python-version 3.11 --python-platform x86_64-manylinux_2_28 \
+		--no-annotate --no-header --output-file deploy/requirements.lock
+
+audit: setup               ## ask for advisories against what is locked (needs a network)
+	$(BIN)/pip-audit --requirement deploy/requirements.lock --no-deps --disable-pip \
+		$(shell sed -n '/^- id: /{s/^- id: /--ignore-vuln /;h};/^  accepted:/{g;p}' deploy/advisories.yaml)
 
 format: setup
 	$(BIN)/ruff check --fix .
