@@ -316,7 +316,7 @@ def test_both_of_what_is_named_is_not_the_whole_order(talk: Talk, records: Sqlit
     mine = talk.start("C-1")
     assert "Boots" not in talk.say(mine, "Please return both wool socks of MW-10002").text
     assert talk.reason(mine, "yes") == "orders:done"
-    assert [i.state for i in now_of(records, HERE).items][0] == "shipped"
+    assert now_of(records, HERE).items[0].state == "shipped"
 
 
 def test_a_word_of_a_reason_or_of_a_payment_is_not_yet_the_whole() -> None:
