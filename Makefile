@@ -20,12 +20,15 @@ $(VENV)/.installed: pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check "torch>=2.6,<2.14" -e ".[dev,browser]"
 	touch $@
 
-demo: setup                ## give the home the demo shop's documents, adapter and orders, once
+demo: setup                ## give the home the demo shop's documents, adapter, orders and products, once
 	@test -f $(HOME_FOLDER)/knowledge/current || \
 		$(BIN)/python -m knowledge refresh assistant/demo/shop/documents --home $(HOME_FOLDER)
 	@test -f $(HOME_FOLDER)/adapters/pointer.json || \
 		$(BIN)/python -m finetune promote assistant/demo/weights/maplewick --home $(HOME_FOLDER)
 	@test -f $(HOME_FOLDER)/records.sqlite || $(BIN)/python -m assistant.demo --home $(HOME_FOLDER)
+	@test -f $(HOME_FOLDER)/catalogue/current || \
+		($(BIN)/python -m assistant.demo --goods $(HOME_FOLDER)/goods.jsonl && \
+		$(BIN)/python -m knowledge catalogue $(HOME_FOLDER)/goods.jsonl --home $(HOME_FOLDER))
 
 test: setup                ## the quick suite, a process a core
 	$(BIN)/python -m pytest $(PARALLEL)

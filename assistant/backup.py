@@ -31,7 +31,7 @@ from assistant.errors import InputError
 from assistant.sealed import MAGIC, Sealer
 from assistant.settings import CONVERSATIONS, Settings
 from knowledge.errors import VersionError
-from knowledge.versions import Versions
+from knowledge.versions import CatalogueVersions, Versions
 
 FORMAT = 1
 MANIFEST, SETTINGS, DUMP = "manifest.json", "settings/frontdesk.toml", "database/dump"
@@ -123,7 +123,7 @@ def _add_all(tar: tarfile.TarFile, settings: Settings, config: Path, partial: Pa
 
 def _chosen(home: Path) -> Iterator[Path]:
     """The files of a home that a backup holds, the pointers first."""
-    whole = set(Versions(home).complete())
+    whole = {v.part: set(v.complete()) for v in (Versions(home), CatalogueVersions(home))}
     pointers = [home / name for name in _POINTERS if (home / name).is_file()]
     yield from pointers
     for path in sorted(home.rglob("*")):
@@ -137,7 +137,7 @@ def _chosen(home: Path) -> Iterator[Path]:
             continue
         if parts[:2] == ("knowledge", "pending"):
             continue
-        if parts[:2] == ("knowledge", "versions") and parts[2] not in whole:
+        if parts[1:2] == ("versions",) and parts[2] not in whole.get(parts[0], (parts[2],)):
             continue
         yield path
 
@@ -145,19 +145,17 @@ def _chosen(home: Path) -> Iterator[Path]:
 @contextmanager
 def _unpublished(home: Path) -> Iterator[None]:
     """Nothing is published meanwhile, once a refresh that runs has ended. Raises VersionError."""
-    if not (home / "knowledge").is_dir():
-        yield
-        return
     deadline = time.monotonic() + _WAIT_SECONDS
+    waiting = [v for v in (Versions(home), CatalogueVersions(home)) if v.root.is_dir()]
     with ExitStack() as held:
-        while True:
+        while waiting:
             try:
-                held.enter_context(Versions(home).writing())
-                break
+                held.enter_context(waiting[0].writing())
+                waiting.pop(0)
             except VersionError:
                 if time.monotonic() > deadline:
                     raise
-            time.sleep(1)
+                time.sleep(1)
         yield
 
 

@@ -32,7 +32,11 @@ from knowledge.pii import Masker
 
 ERASED = "[erased]"
 _SQLITE = b"SQLite format 3\0"
-_SHOPS = ("knowledge", "documents")  # folders of the home that hold the shop's own texts
+_SHOPS = (
+    "knowledge",
+    "catalogue",
+    "documents",
+)  # folders of the home that hold the shop's own texts
 _SAID_BY = ("customer", "agent")
 _BATCH = 500  # texts a query
 # Of files with other names only numbers are expected: weights, vectors, compiled models.

@@ -22,7 +22,7 @@ from assistant.backup import DUMP, FORMAT, MANIFEST, SETTINGS
 from assistant.errors import InputError, StoreError
 from assistant.sealed import PART, Opener, SealError
 from assistant.settings import CONVERSATIONS
-from knowledge.versions import Versions
+from knowledge.versions import CatalogueVersions, Versions
 
 _LARGEST_WINDOW = 1 << 27
 
@@ -125,9 +125,9 @@ def _verify(staged: Path, manifest: dict[str, Any], url: str) -> None:
             told = connection.execute("PRAGMA quick_check").fetchone()[0]
         if told != "ok":
             raise StoreError(f"the database in the backup is damaged: {told}")
-    versions = Versions(staged)
-    if (served := versions.served()) and served not in versions.complete():
-        raise StoreError(f"the backup lacks the published version {served}")
+    for versions in (Versions(staged), CatalogueVersions(staged)):
+        if (served := versions.served()) and served not in versions.complete():
+            raise StoreError(f"the backup lacks the published version {served}")
     if manifest["database"] == "sqlite":
         return
     if not url:

@@ -1,4 +1,4 @@
-"""Command line of the knowledge base: refresh, search, versions, rollback, evaluate."""
+"""Command line of the knowledge base: refresh, search, versions, rollback, evaluate; products."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from assistant.judging import judge_modes, read_queries
 from assistant.rehearsal import rehearse
 from assistant.settings import Settings, load_settings
 from knowledge.build import open_refresher
+from knowledge.catalogue.commands import Place, catalogue_app
 from knowledge.check import check
 from knowledge.command_line import one_line_errors
 from knowledge.diff import compare
@@ -49,6 +50,14 @@ clear_errors = partial(
 def settings_of(home: Path | None) -> Settings:
     """Settings with the home given as a flag."""
     return load_settings(home=home)
+
+
+def _place(home: Path | None) -> Place:
+    settings = settings_of(home)
+    return Place(settings.home, settings.engines, settings.knowledge)
+
+
+app.add_typer(catalogue_app(_place))
 
 
 def emit(value: Any) -> None:

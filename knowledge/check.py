@@ -46,7 +46,9 @@ def _problems(store: Store) -> Iterator[str]:
     for chunk in store.chunks:
         if chunk.document_id not in known:
             yield f"{chunk.id} belongs to no document"
-    for scope, wanted in placed(store.chunks, store.vectors).items():
+    wanted_of = placed(store.chunks, store.vectors)
+    for scope in store.scopes:
+        wanted = wanted_of[scope.collection]
         try:
             verify(store.collection(scope), wanted)
         except KnowledgeError as error:

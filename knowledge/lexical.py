@@ -40,18 +40,23 @@ class LexicalIndex:
 
     def best(self, query: str, count: int) -> list[tuple[int, float]]:
         """(position, BM25 score > 0) of the count best texts, best first, earlier ones first."""
-        numbers = [n for t in search_terms(query) if (n := self._number.get(t)) is not None]
-        scores = np.zeros(self._scores.shape[0], np.float32)
-        starts = self._scores.indptr
-        for n in numbers:
-            part = slice(starts[n], starts[n + 1])
-            scores[self._scores.indices[part]] += self._scores.data[part]
+        scores = self.scores(query)
         found = np.flatnonzero(scores)
         if len(found) > count:  # sort no more than can be among the best
             least = np.partition(scores[found], -count)[-count]
             found = found[scores[found] >= least]
         order = found[np.argsort(-scores[found], kind="stable")][:count]
         return [(int(i), float(scores[i])) for i in order]
+
+    def scores(self, query: str) -> NDArray[np.float32]:
+        """The BM25 score of every text, 0 of one that has no word of the query."""
+        numbers = [n for t in search_terms(query) if (n := self._number.get(t)) is not None]
+        scores = np.zeros(self._scores.shape[0], np.float32)
+        starts = self._scores.indptr
+        for n in numbers:
+            part = slice(starts[n], starts[n + 1])
+            scores[self._scores.indices[part]] += self._scores.data[part]
+        return scores
 
     def holding(self, word: str) -> int:
         """How many texts have a content word."""

@@ -135,10 +135,10 @@ def rows_by_scope(chunks: Sequence[Chunk]) -> dict[Scope, list[int]]:
     return dict(sorted(rows.items()))
 
 
-def placed(chunks: Sequence[Chunk], vectors: NDArray[np.float32]) -> dict[Scope, Placed]:
-    """What each scope's collection holds; vectors has one row a chunk."""
+def placed(chunks: Sequence[Chunk], vectors: NDArray[np.float32]) -> dict[str, Placed]:
+    """What each scope's collection holds, by its name; vectors has one row a chunk."""
     return {
-        scope: Placed([chunks[r].id for r in rows], vectors[rows])
+        scope.collection: Placed([chunks[r].id for r in rows], vectors[rows])
         for scope, rows in rows_by_scope(chunks).items()
     }
 

@@ -1,4 +1,4 @@
-"""The vector index of a version: a Chroma collection for each scope.
+"""The vector index of a version: a Chroma collection for each scope, or language of the catalogue.
 
 A scope is (language, for staff or not): scopes are kept apart because Chroma's metadata filter
 costs 20 times an unfiltered query, and because customers must never see staff passages.
@@ -44,13 +44,13 @@ class Scope(NamedTuple):
 
 
 class Placed(NamedTuple):
-    """The vectors of a scope by the id of their chunk."""
+    """The vectors of a collection by the id of their chunk or product."""
 
     ids: list[str]
     vectors: NDArray[np.float32]
 
 
-Scopes = Mapping[Scope, Placed]
+Collections = Mapping[str, Placed]  # by name
 
 
 def client_of(folder: Path) -> Any:
@@ -59,7 +59,7 @@ def client_of(folder: Path) -> Any:
     return chromadb.PersistentClient(str(folder / CHROMA), settings=settings)
 
 
-def write_index(folder: Path, wanted: Scopes, held: Scopes, before: Path | None) -> None:
+def write_index(folder: Path, wanted: Collections, held: Collections, before: Path | None) -> None:
     """Write and verify the index of a version; where little has changed since the version
     `before`, which holds `held`, its index is copied and changed. Raises VersionError when Chroma
     does not hold every id with its vector."""
@@ -67,16 +67,16 @@ def write_index(folder: Path, wanted: Scopes, held: Scopes, before: Path | None)
         shutil.copytree(before / CHROMA, folder / CHROMA)
     client = client_of(folder)
     try:
-        for scope in held.keys() - wanted.keys():
-            client.delete_collection(scope.collection)
-        for scope, placed in wanted.items():
-            _fill_collection(client, scope, placed, held.get(scope))
+        for name in held.keys() - wanted.keys():
+            client.delete_collection(name)
+        for name, placed in wanted.items():
+            _fill_collection(client, name, placed, held.get(name))
     finally:
         client.close()
         SharedSystemClient.clear_system_cache()
 
 
-def write_index_apart(folder: Path, wanted: Scopes) -> None:
+def write_index_apart(folder: Path, wanted: Collections) -> None:
     """The same from the beginning, in a process of its own that never sees a text.
 
     Chroma's files hold memory that was never written to, and so whatever was read by the process
@@ -90,8 +90,8 @@ def write_index_apart(folder: Path, wanted: Scopes) -> None:
         raise VersionError("the index could not be written; see above, and try again")
 
 
-def _fill_collection(client: Any, scope: Scope, wanted: Placed, held: Placed | None) -> None:
-    """Bring the scope's collection from what it holds to what is wanted, and verify it."""
+def _fill_collection(client: Any, name: str, wanted: Placed, held: Placed | None) -> None:
+    """Bring the collection from what it holds to what is wanted, and verify it."""
     rows_held = {chunk_id: row for row, chunk_id in enumerate(held.ids)} if held else {}
     new = [
         row
@@ -102,14 +102,14 @@ def _fill_collection(client: Any, scope: Scope, wanted: Placed, held: Placed | N
     ]
     gone = sorted(rows_held.keys() - set(wanted.ids))
     if held and len(new) + len(gone) > _MAX_CHANGED_SHARE * len(held.ids):
-        client.delete_collection(scope.collection)
+        client.delete_collection(name)
         held, new, gone = None, list(range(len(wanted.ids))), []
     if held is None:
         collection = client.create_collection(
-            scope.collection, configuration={"hnsw": _HNSW}, embedding_function=None
+            name, configuration={"hnsw": _HNSW}, embedding_function=None
         )
     else:
-        collection = client.get_collection(scope.collection, embedding_function=None)
+        collection = client.get_collection(name, embedding_function=None)
     batch = client.get_max_batch_size()
     # Not upserted: hnswlib moves a vector and leaves its old links, and ever fewer are found.
     gone += [wanted.ids[r] for r in new if wanted.ids[r] in rows_held] if held else []
@@ -126,7 +126,7 @@ def verify(collection: Any, wanted: Placed) -> None:
     held = collection.get(include=["embeddings"])
     if sorted(held["ids"]) != sorted(wanted.ids):
         raise VersionError(
-            f"Chroma holds {len(held['ids'])} of {len(wanted.ids)} passages; refresh again"
+            f"Chroma holds {len(held['ids'])} of {len(wanted.ids)} vectors; refresh again"
         )
     row_of = {chunk_id: row for row, chunk_id in enumerate(wanted.ids)}
     order = [row_of[chunk_id] for chunk_id in held["ids"]]

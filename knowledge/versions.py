@@ -1,6 +1,6 @@
-"""Versions of the knowledge base and the pointer to the one that is served.
+"""Versions of the knowledge base and the pointer to the one that is served; of the catalogue too.
 
-home/knowledge/
+home/knowledge/, home/catalogue/
   current            the pointer: name of the published version, replaced atomically
   versions/<name>/   complete when it holds manifest.json (written last); a version that waits to
                      be published holds `prepared`: the name of the one whose place it takes
@@ -46,8 +46,11 @@ class Pinned:
 class Versions:
     """The versions in a home folder."""
 
+    part = "knowledge"  # of the home
+    _empty = "the knowledge base is empty; run `python -m knowledge refresh SOURCE`"
+
     def __init__(self, home: Path) -> None:
-        self.root = home / "knowledge"
+        self.root = home / self.part
         self.folder = self.root / "versions"
         self.pointer = self.root / "current"
 
@@ -56,9 +59,7 @@ class Versions:
         try:
             return self.pointer.read_text().strip()
         except FileNotFoundError:
-            raise EmptyKnowledge(
-                "the knowledge base is empty; run `python -m knowledge refresh SOURCE`"
-            ) from None
+            raise EmptyKnowledge(self._empty) from None
 
     def current_folder(self) -> Path:
         """Folder of the published version. Raises EmptyKnowledge."""
@@ -162,3 +163,10 @@ class Versions:
             except BlockingIOError:
                 raise VersionError("another refresh is running; wait until it has ended") from None
             yield
+
+
+class CatalogueVersions(Versions):
+    """The versions of the shop's products."""
+
+    part = "catalogue"
+    _empty = "there are no products; run `python -m knowledge catalogue FILE`"

@@ -13,6 +13,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from knowledge.__main__ import app
+from tests.knowledge.catalogue import shop as products
 
 Run = Callable[..., Result]
 
@@ -122,3 +123,23 @@ def test_an_evaluation_reads_the_history_and_measures_every_mode(run: Run, tmp_p
     assert [scores["recall@1"] for scores in found.values()] == [1.0] * 4
     queries.write_text(json.dumps({"id": "q"}))
     assert run("evaluate", "--corpus", corpus, "--queries", queries).exit_code == 1
+
+
+def test_products_are_read_in_and_found(run: Run, tmp_path: Path) -> None:
+    file = products.write(tmp_path / "products.jsonl")
+    brought = report(run("catalogue", file, "--json"))
+    assert (brought["added"], brought["rejected"]) == (len(products.ROWS), [])
+    found = report(run("products", "a kettle under 20", "--json"))
+    assert found["constraints"] == ["category:Kettles", "most:20"]
+    assert found["given_up"] == ["most:20"]
+    assert [p["id"] for p in found["products"]] == ["K1"]
+    assert "Tarn glass kettle" in run("products", "a kettle").stdout
+    report(run("catalogue", products.write(file, products.ROWS[:3]), "--json"))
+    assert report(run("catalogue", "--rollback", "--json"))["version"] == brought["version"]
+
+
+def test_products_without_a_file_are_a_clear_error(run: Run) -> None:
+    for arguments in (("catalogue",), ("products", "a kettle"), ("catalogue", "--rollback")):
+        result = run(*arguments)
+        assert result.exit_code == 1
+        assert result.stderr.startswith("error: "), result.stderr
