@@ -53,6 +53,7 @@ def create_app(settings: Settings, service: ChatService) -> FastAPI:
     from assistant.web.chat import build_chat, head, theme
     from assistant.web.identity import Identities, TicketGate, Tickets
     from assistant.web.limits import not_valid
+    from assistant.web.polling import calm
     from assistant.web.staff import mount_staff
     from assistant.web.turns import Turns
     from assistant.web.widget import widget_routes
@@ -104,7 +105,7 @@ def create_app(settings: Settings, service: ChatService) -> FastAPI:
     # Last, for the chat's mount at / takes every path that is left.
     application: FastAPI = gr.mount_gradio_app(
         app,
-        build_chat(settings, service, turns),
+        calm(build_chat(settings, service, turns)),
         path="/",
         footer_links=[],
         run_history=False,
@@ -142,7 +143,9 @@ def secure(app: FastAPI, settings: Settings) -> None:
 
     app.add_middleware(StoreTrouble)
     app.add_middleware(BodyLimit, max_bytes=settings.web.max_body_bytes, exempt=[UPLOADS])
-    app.add_middleware(SecureHeaders, origins=settings.web.origins)
+    app.add_middleware(
+        SecureHeaders, origins=settings.web.origins, images=settings.web.image_origins
+    )
     if settings.web.proxies:
         middleware: Any = ProxyHeadersMiddleware  # typed for uvicorn's own kind of application
         app.add_middleware(middleware, trusted_hosts=list(settings.web.proxies))

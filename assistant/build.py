@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from copy import copy
 from functools import cache
 from pathlib import Path
@@ -16,12 +17,16 @@ from assistant.errors import GenerationError
 from assistant.generation import Generator, QuotingComposer
 from assistant.grounding import GroundingCheck
 from assistant.intent import Router
+from assistant.intent import Skill as SkillName
 from assistant.memory import holds_another
 from assistant.orders.identification import Identification
 from assistant.orders.skill import OrderSkill
 from assistant.orders.task_store import TaskStore
 from assistant.orders.tasks import Tasks
-from assistant.pipeline import Assistant, no_orders
+from assistant.pipeline import Assistant, Claims
+from assistant.products.questions import ProductQuestions
+from assistant.products.searches import SearchStore
+from assistant.products.skill import ProductSkill
 from assistant.records.seam import Records
 from assistant.records.sqlite import FILE as RECORDS_FILE
 from assistant.records.sqlite import SqliteRecords
@@ -29,13 +34,18 @@ from assistant.safety import Safety
 from assistant.served import Model, ServedModel
 from assistant.service import ChatService
 from assistant.settings import Settings
-from assistant.skills import KnowledgeSkill, PersonSkill, SmallTalkSkill
+from assistant.skills import KnowledgeSkill, PersonSkill, Skill, SmallTalkSkill
 from assistant.switch import ModelSwitch
+from assistant.types import Intent, Question
 from finetune.registry import Registry, base_digest, resolve_base, validate_adapter
 from knowledge.build import WEIGHTS, open_knowledge
+from knowledge.catalogue.search import Catalogue
+from knowledge.errors import EmptyKnowledge
 from knowledge.intent_classifier import MANIFEST, IntentClassifier
+from knowledge.rerank import CrossEncoderReranker
 from knowledge.retrieve import KnowledgeBase
 from knowledge.verifier import Verifier
+from knowledge.versions import CatalogueVersions
 
 
 def build_knowledge(settings: Settings) -> KnowledgeBase:
@@ -51,7 +61,14 @@ def build_assistant(
     """The whole pipeline over the published knowledge base; `threshold` in the dial's place."""
     knowledge = knowledge or build_knowledge(settings)
     skill = KnowledgeSkill(knowledge, settings, threshold or _threshold(settings, knowledge))
-    orders = _orders(settings, skill)
+    skills: dict[SkillName, Skill] = {
+        "knowledge": skill,
+        "products": _products(settings, knowledge, skill),
+        "small_talk": SmallTalkSkill(settings),
+        "person": PersonSkill(),
+    }
+    if orders := _orders(settings, skill):
+        skills["orders"] = orders
     grounding = grounding_check(settings)
     return Assistant(
         settings=settings,
@@ -59,16 +76,11 @@ def build_assistant(
         safety=Safety(settings.max_utterance_characters),
         encoder=knowledge.encoder,
         router=Router(_classifier(settings)),
-        skills={
-            "knowledge": skill,
-            "small_talk": SmallTalkSkill(settings),
-            "person": PersonSkill(),
-            **({"orders": orders} if orders else {}),
-        },
+        skills=skills,
         generator=_generator(settings, grounding),
         grounding=grounding,
         names=knowledge.mentions,
-        names_order=orders.concerns if orders else no_orders,
+        claims=_claims(skills),
         paused=ModelSwitch(settings.home).is_off,
     )
 
@@ -87,6 +99,33 @@ def _orders(settings: Settings, knowledge: KnowledgeSkill) -> OrderSkill | None:
     return OrderSkill(records, own.number, knowledge)
 
 
+def _products(settings: Settings, knowledge: KnowledgeBase, skill: KnowledgeSkill) -> ProductSkill:
+    """Search of the published products; while there are none the knowledge base is asked."""
+    catalogue = Catalogue(CatalogueVersions(settings.home), knowledge.encoder)
+    with suppress(EmptyKnowledge):
+        catalogue.shelf(settings.default_language)  # the first customer does not wait for it
+    reranker = knowledge.reranker
+    assert isinstance(reranker, CrossEncoderReranker)
+    questions = ProductQuestions(
+        catalogue, reranker.reader, reranker.calibration, lambda: skill.threshold
+    )
+    return ProductSkill(catalogue, skill, questions)
+
+
+def _claims(skills: Mapping[SkillName, Skill]) -> Claims:
+    """What orders and products claim, orders first: they wait for an answer."""
+    orders, products = skills.get("orders"), skills.get("products")
+
+    def claims(question: Question, intent: Intent) -> SkillName | None:
+        if isinstance(orders, OrderSkill) and orders.concerns(question, intent):
+            return "orders"
+        if isinstance(products, ProductSkill) and products.concerns(question, intent):
+            return "products"
+        return None
+
+    return claims
+
+
 def build_service(settings: Settings, assistant: Assistant | None = None) -> ChatService:
     """The chat service over the store in the settings' home, with the answers curated there."""
     store = Conversations.of(settings)
@@ -98,13 +137,16 @@ def with_store(assistant: Assistant, store: Conversations) -> Assistant:
     with customers who can be identified in its conversations."""
     changed = copy(assistant)
     changed.curated = CuratedMatcher(CuratedAnswers(store), assistant.encoder).fetch
-    if isinstance(orders := assistant.skills.get("orders"), OrderSkill):
-        orders = copy(orders)
+    skills = dict(assistant.skills)
+    if isinstance(orders := skills.get("orders"), OrderSkill):
+        skills["orders"] = orders = copy(orders)
         orders.identification = Identification(store, orders.records)
         most = assistant.settings.orders.most_without_agent
         orders.tasks = Tasks(TaskStore(store), orders.records, most)
-        changed.skills = {**assistant.skills, "orders": orders}
-        changed.names_order = orders.concerns
+    if isinstance(products := skills.get("products"), ProductSkill):
+        skills["products"] = products = copy(products)
+        products.searches = SearchStore(store)
+    changed.skills, changed.claims = skills, _claims(skills)
     return changed
 
 
@@ -122,11 +164,12 @@ def retuned(assistant: Assistant, settings: Settings) -> Assistant:
     changed.settings = settings
     knowledge = knowledge_of(assistant)
     skill = KnowledgeSkill(knowledge, settings, _threshold(settings, knowledge))
-    changed.skills = {**assistant.skills, "knowledge": skill}
-    if isinstance(orders := assistant.skills.get("orders"), OrderSkill):
-        orders = copy(orders)
-        orders.knowledge = skill
-        changed.skills["orders"] = orders
+    skills: dict[SkillName, Skill] = {**assistant.skills, "knowledge": skill}
+    for name, held in skills.items():
+        if isinstance(held, OrderSkill | ProductSkill):
+            skills[name] = again = copy(held)
+            again.knowledge = skill
+    changed.skills, changed.claims = skills, _claims(skills)
     return changed
 
 

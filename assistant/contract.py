@@ -42,6 +42,8 @@ def reply_to_json(reply: Reply, identifier: str = "") -> dict[str, Any]:
         ],
         "explanation": plain_reason(outcome, reply.language),
         "choices": list(outcome.choices) if isinstance(outcome, Clarify) else [],
+        "products": [asdict(card) for card in (answer.cards if answer else ())],
+        "chips": [asdict(chip) for chip in (answer.chips if answer else ())],
         "generator": answer.generator if answer else "quote",
         "latency_ms": reply.latency_ms,
     }

@@ -12,8 +12,9 @@ from assistant.explain import word_weights
 from assistant.types import Intent, WordWeight
 from knowledge.intent_classifier import OUT_OF_SCOPE, IntentClassifier
 
-Skill = Literal["knowledge", "orders", "small_talk", "person"]
+Skill = Literal["knowledge", "orders", "products", "small_talk", "person"]
 ORDER_STATUS = "order_status"
+PRODUCT_SEARCH, PRODUCT_INFO = "product_search", "product_info"
 UNKNOWN = Intent("unknown", 0.0)
 _SKILL_OF: dict[str, Skill] = {
     "greeting": "small_talk",
@@ -21,6 +22,8 @@ _SKILL_OF: dict[str, Skill] = {
     "bot_identity": "small_talk",
     "human_agent": "person",
     ORDER_STATUS: "orders",
+    PRODUCT_SEARCH: "products",
+    PRODUCT_INFO: "products",
 }
 _RANKED = 3
 

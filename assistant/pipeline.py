@@ -47,7 +47,8 @@ from knowledge.segment import is_cjk
 
 log = logging.getLogger(__name__)
 Curated = Callable[[Question], Fetched | None]  # what the shop itself has written for a question
-NamesOrder = Callable[[Question, Intent], bool]  # whether a message is about an order it names
+# The skill that a message is for, whatever its intent: it names an order, or goes on with a search.
+Claims = Callable[[Question, Intent], SkillName | None]
 Paused = Callable[[], bool]  # whether the language model must not write now
 
 
@@ -56,9 +57,9 @@ def no_curated(_: Question) -> Fetched | None:
     return None
 
 
-def no_orders(_: Question, __: Intent) -> bool:
-    """For a shop whose orders cannot be looked up."""
-    return False
+def no_claims(_: Question, __: Intent) -> SkillName | None:
+    """For a shop without orders and products."""
+    return None
 
 
 def never_paused() -> bool:
@@ -81,7 +82,7 @@ class Assistant:
         grounding: GroundingCheck,
         names: Names = no_names,
         curated: Curated = no_curated,
-        names_order: NamesOrder = no_orders,
+        claims: Claims = no_claims,
         paused: Paused = never_paused,
     ) -> None:
         self.settings = settings
@@ -95,7 +96,7 @@ class Assistant:
         self.grounding = grounding
         self.names = names
         self.curated = curated
-        self.names_order = names_order
+        self.claims = claims
         self.paused = paused
 
     def respond(self, utterance: Utterance, listen: Listener = ignore) -> Reply:
@@ -141,8 +142,8 @@ class Assistant:
     def _skill(self, intent: Intent, question: Question) -> SkillName:
         """What the intent leads to, as far as the shop has it."""
         skill = self.router.skill(intent)
-        if skill != "person" and self.names_order(question, intent):
-            return "orders"
+        if skill != "person" and (claimed := self.claims(question, intent)):
+            return claimed
         return skill if skill in self.skills else "knowledge"
 
     def _language(self, text: str, utterance: Utterance) -> str:

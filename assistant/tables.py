@@ -169,6 +169,13 @@ tasks = Table(
     Column("body", Text, nullable=False),
     Column("updated", Float, nullable=False),
 )
+searches = Table(
+    "searches",
+    metadata,
+    Column("conversation_id", String(32), primary_key=True),
+    Column("body", Text, nullable=False),
+    Column("updated", Float, nullable=False),
+)
 used_tokens = Table(
     "used_tokens",
     metadata,

@@ -11,6 +11,7 @@ from datetime import date
 from typing import Literal
 
 from assistant.patience import Patience
+from assistant.products.cards import Card, Chip
 from knowledge.types import Passage
 
 Role = Literal["customer", "assistant", "agent"]
@@ -207,13 +208,16 @@ class Citation:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A reply that rests on evidence."""
+    """A reply that rests on evidence; where it is about products, with what a page shows of them,
+    and of the search that found them."""
 
     text: str
     sentences: tuple[CheckedSentence, ...]
     citations: tuple[Citation, ...]
     generator: GeneratorName = "quote"
     reason: str = ""
+    cards: tuple[Card, ...] = ()
+    chips: tuple[Chip, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,13 @@ class WebSettings(BaseModel):
         (), description="Sites that may embed the chat: https://www.example.com, no path."
     )
 
-    @field_validator("origins")
+    image_origins: tuple[str, ...] = Field(
+        (),
+        description="Sites that products' pictures may come from, beside this server and the page"
+        " that embeds the chat: https://images.example.com, no path.",
+    )
+
+    @field_validator("origins", "image_origins")
     @classmethod
     def _are_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
         for origin in origins:

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from assistant.demo.catalogue import ONE_SIZE, PRODUCT_FOLDER, Product
+from assistant.demo.pictures import address_of
 from knowledge.catalogue.colours import colour_name, colours_in
 
 _KINDS = PRODUCT_FOLDER.parent / "kinds.yaml"
@@ -54,6 +55,7 @@ def _good(product: Product, language: str) -> dict[str, Any]:
         "sizes": list(product.sizes) or ([size] if size else []),
         "attributes": attributes,
         "description": product.description_zh if is_zh else product.description,
+        "image": address_of(product.id),
         "language": language,
     }
 

@@ -7,9 +7,9 @@ from datetime import date, datetime
 from decimal import Decimal
 
 from babel.dates import format_date
-from babel.numbers import format_currency
 
 from assistant import phrases
+from assistant.money import locale_of, written
 from assistant.records.types import Item, Order
 from assistant.skills import Fetched
 from assistant.types import Evidence
@@ -17,7 +17,6 @@ from assistant.types import Evidence
 STATUS = "orders:status"
 OVER = frozenset({"delivered", "cancelled", "refunded", "lost"})  # nothing is waited for
 _ARRIVED = OVER | {"return_requested", "return_in_transit", "exchange_pending", "damaged_reported"}
-_LOCALES = {"en": "en_GB"}
 _MOST_ITEMS = 5
 
 
@@ -62,7 +61,7 @@ def item_line(item: Item) -> str:
 
 def money(amount: Decimal, order: Order, language: str) -> str:
     """An amount in the order's currency, as it is written in a language."""
-    return str(format_currency(amount, order.currency, locale=_locale(language)))
+    return written(amount, order.currency, language)
 
 
 def record(order: Order, language: str, first: str = "", reason: str = STATUS) -> Fetched:
@@ -77,10 +76,4 @@ def record(order: Order, language: str, first: str = "", reason: str = STATUS) -
 
 
 def _day(moment: date | datetime, language: str) -> str:
-    return str(format_date(moment, "long", locale=_locale(language)))
-
-
-def _locale(language: str) -> str:
-    """English dates with the day first and the month in words, which nobody misreads."""
-    spoken = language if language in phrases.languages() else phrases.DEFAULT
-    return _LOCALES.get(spoken, spoken)
+    return str(format_date(moment, "long", locale=locale_of(language)))

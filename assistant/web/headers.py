@@ -13,11 +13,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 # Gradio's frontend evaluates templates and styles inline; nothing may come from elsewhere.
 _POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; "
-    "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; "
+    "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:{images}; font-src 'self' data:; "
     "connect-src 'self'; object-src 'none'; base-uri 'self'; form-action 'self'; "
     "frame-ancestors {ancestors}"
 )
-STAFF_POLICY = _POLICY.format(ancestors="'none'")
+STAFF_POLICY = _POLICY.format(ancestors="'none'", images="")
 # A page with our own style only: nothing is loaded, run, framed, or sent elsewhere.
 PAGE_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:; form-action 'self'; "
@@ -34,11 +34,15 @@ _HTTPS_ONLY = {"strict-transport-security": "max-age=31536000"}
 
 class SecureHeaders:
     """ASGI middleware: adds them to every response that has none of its own. `origins` may frame
-    what is not the staff's."""
+    what is not the staff's, and pictures come from `images` too."""
 
-    def __init__(self, app: ASGIApp, origins: Sequence[str] = ()) -> None:
+    def __init__(
+        self, app: ASGIApp, origins: Sequence[str] = (), images: Sequence[str] = ()
+    ) -> None:
         self.app = app
-        policy = _POLICY.format(ancestors=" ".join(["'self'", *origins]))
+        policy = _POLICY.format(
+            ancestors=" ".join(["'self'", *origins]), images="".join(f" {i}" for i in images)
+        )
         self.headers = _HEADERS | {"content-security-policy": policy}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

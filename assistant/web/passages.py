@@ -53,9 +53,9 @@ class Source:
 
 
 def sources_of(reply: Mapping[str, Any], words: Texts) -> list[Source]:
-    """The sources of a stored reply; only an answer has any."""
-    if reply.get("outcome") != "answer":
-        return []
+    """The sources of a stored reply; only an answer has any, and cards say what they are."""
+    if reply.get("outcome") != "answer" or reply.get("products"):
+        return []  # products stand as cards
     return [
         _source(number, citation, _resting_on(citation, reply.get("sentences", ())), words)
         for number, citation in enumerate(reply.get("citations", ()), 1)

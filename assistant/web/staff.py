@@ -30,6 +30,7 @@ from assistant.web.gate import AREAS, Gate
 from assistant.web.golden_trial import GoldenTrial
 from assistant.web.login import Entrance, Provider, login_app
 from assistant.web.oidc import START, Oidc, oidc_routes
+from assistant.web.polling import calm
 from assistant.web.publishing import Publisher
 from assistant.web.room.adapters import AdaptersPanel, CanaryPanel
 from assistant.web.room.analytics import AnalyticsPanel, analytics_routes
@@ -134,7 +135,7 @@ def _mount(app: FastAPI, path: str, blocks: gr.Blocks, sessions: Sessions) -> No
     options: dict[str, Any] = {"footer_links": [], "run_history": False, "ssr_mode": False}
     gr.mount_gradio_app(
         app,
-        blocks,
+        calm(blocks),
         path=path,
         auth_dependency=_who(sessions, AREAS[path]),
         show_error=False,

@@ -51,6 +51,9 @@ class Texts:
     quoted: str
     open_page: str
     choices_label: str
+    products: str
+    filters: str
+    take_away: str
     helpful: str
     not_helpful: str
     reason_label: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,8 @@ from markupsafe import Markup, escape
 
 from assistant.conversations import Conversation, StoredMessage
 from assistant.handoff import Waiting
-from assistant.web.passages import Source, sources_of
+from assistant.products.cards import Card, Chip
+from assistant.web.passages import Source, sources_of, web_address
 from assistant.web.texts import Texts
 from assistant.web.turns import Turn
 
@@ -44,6 +45,8 @@ class ShownMessage:
     parts: tuple[CitedText, ...]
     sources: tuple[Source, ...]
     choices: tuple[str, ...]
+    cards: tuple[Card, ...]
+    chips: tuple[Chip, ...]
     explanation: str
     helpful: bool | None
     reason: str
@@ -110,17 +113,35 @@ def show(message: StoredMessage, words: Texts, verdicts: Verdicts) -> ShownMessa
     """A stored message as the page shows it."""
     reply = message.reply or {}
     sources = sources_of(reply, words)
+    cards = tuple(_shown(Card(**card)) for card in reply.get("products", ()))
+    text = lead_of(message.text, reply) if cards else message.text
     helpful, reason = verdicts.get(message.id, (None, ""))
     return ShownMessage(
         id=message.id,
         role=message.role,
         outcome=str(reply.get("outcome", "")),
-        parts=tuple(cited_parts(message.text, reply, sources)),
+        parts=tuple(cited_parts(text, reply, sources)),
         sources=tuple(sources),
         choices=tuple(reply.get("choices", ())),
+        cards=cards,
+        chips=tuple(Chip(**chip) for chip in reply.get("chips", ())),
         explanation=str(reply.get("explanation", "")),
         helpful=helpful,
         reason=reason,
+    )
+
+
+def lead_of(text: str, reply: Mapping[str, Any]) -> str:
+    """What a reply says above its products: they stand below it as cards."""
+    first = reply["sentences"][0]["text"] if reply["sentences"] else ""
+    return text[: text.find(f"- {first}")].rstrip() if first in text else text
+
+
+def _shown(card: Card) -> Card:
+    """A card whose addresses a page may use: of the web, or a picture of this server."""
+    own = card.image.startswith("/") and not card.image.startswith("//")
+    return replace(
+        card, image=card.image if own else web_address(card.image), url=web_address(card.url)
     )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
+import threading
 import time
 from collections.abc import AsyncGenerator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -23,6 +25,7 @@ from assistant.web.flood import Flood
 # one they compute, and more of them than cores only keep each other and the server waiting.
 _WAITING, _COMPUTING = 8, os.cpu_count() or 2
 _MOST = 500  # turns that run or wait for a thread
+_NICENESS = 10
 _WRITERS = 40  # messages on their way into the store, which may be held by another process
 
 
@@ -53,6 +56,14 @@ class Turn:
             self.sentences.append((event.joint, event.sentence.text))
 
 
+def _behind() -> None:
+    """Let this thread compute behind those that answer requests: a turn takes half a second of a
+    core, and a hundred customers who write at once would wait for a sign of life. Linux gives each
+    thread its own niceness; elsewhere the whole process has one, which stays as it is."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+
+
 class Turns:
     """Runs turns, at most one at a time in a conversation.
 
@@ -70,7 +81,7 @@ class Turns:
         self._model_seconds = model.timeout_seconds
         self._turn_seconds = service.assistant.settings.turn_seconds
         workers = _WAITING if model.base else _COMPUTING
-        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="turn")
+        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="turn", initializer=_behind)
         self._writing = anyio.CapacityLimiter(_WRITERS)
 
     @property

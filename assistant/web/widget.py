@@ -10,10 +10,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated
 
-from fastapi import APIRouter, Header
+from fastapi import APIRouter, Header, HTTPException
 from fastapi.responses import FileResponse
 from starlette.responses import Response
 
+from assistant.demo.pictures import picture
 from assistant.settings import Settings
 from assistant.web.texts import languages, texts
 
@@ -36,6 +37,7 @@ def widget_script(settings: Settings) -> str:
         "SHOP": settings.shop_name,
         "LIMIT": settings.max_utterance_characters,
         "TEXTS": words,
+        "IMAGES": list(settings.web.image_origins),
         "STYLE": (_FOLDER / "widget.css").read_text(encoding="utf-8"),
     }
     lines = [f"const {k} = {json.dumps(v, ensure_ascii=False)};" for k, v in constants.items()]
@@ -81,5 +83,15 @@ def widget_routes(settings: Settings) -> APIRouter:
     @router.get("/demo/style.css")
     def style() -> Response:
         return FileResponse(_DEMO / "style.css")
+
+    @router.get("/demo/goods/{name}.svg")
+    def goods(name: str) -> Response:
+        if (drawn := picture(name)) is None:
+            raise HTTPException(404)
+        headers = {
+            "cache-control": f"public, max-age={_KEPT_SECONDS}",
+            "cross-origin-resource-policy": "cross-origin",
+        }
+        return Response(drawn, headers=headers, media_type="image/svg+xml")
 
     return router

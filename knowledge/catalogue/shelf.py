@@ -71,6 +71,18 @@ class Shelf:
         product = self.products[row]
         return self._titled[product.title, product.brand]
 
+    def product(self, product_id: str) -> Product | None:
+        """The product of an id, if there is one."""
+        row = self._row_of.get(f"{product_id}@{self.language}")
+        return None if row is None else self.products[row]
+
+    def covered(self, question: str, text: str) -> tuple[float, float]:
+        """The share of a question's words that a text has, by rarity among the products, and of
+        those that no product has."""
+        asked = set(content_words(question))
+        lexical = self._lexical
+        return lexical.coverage_by(asked, text), lexical.unknown(lexical.asked(asked))
+
     def __len__(self) -> int:
         return len(self.products)
 

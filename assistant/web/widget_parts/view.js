@@ -29,6 +29,7 @@ const ICONS = {
   close: "m5 5 10 10M15 5 5 15",
   more: "M4.500 10h.01M10 10h.01M15.500 10h.01",
   source: "M5.500 3h6L15 6.500V17H5.500ZM8 9.500h4.500M8 12.500h4.500",
+  bag: "M4.500 7h11l.8 9.500H3.700ZM7.200 9V6a2.800 2.800 0 0 1 5.600 0v3",
   up: "M6.500 9v7.500h7.200c.8 0 1.400-.5 1.600-1.300l1.100-4.700c.2-.9-.5-1.700-1.400-1.700h-3.600l.5-3.300c.1-1-.6-1.800-1.500-1.800L6.500 9Zm0 0H3.500v7.500h3",
   down: "M13.500 11V3.500H6.300c-.8 0-1.400.5-1.600 1.300L3.600 9.500c-.2.900.5 1.700 1.400 1.700h3.600l-.5 3.300c-.1 1 .6 1.800 1.500 1.800l3.900-5.300Zm0 0h3V3.500h-3",
 };
@@ -59,6 +60,18 @@ const view = {
       number ? h("b", { class: "number" }, `${number}`) : icon("source"),
       h("span", {}, section ? `${title} › ${section}` : title),
       date && h("span", { class: "soft" }, `· ${date}`));
+  },
+
+  // Products: pictures only from the server, the page's own site, and where the shop keeps them.
+  card: (card) => {
+    const address = card.image && new URL(card.image, ORIGIN);
+    const shown = address && [ORIGIN, location.origin, ...IMAGES].includes(address.origin);
+    return h("li", { class: "card" },
+      h("span", { class: "picture" }, shown ? h("img", { src: address.href, alt: "", width: "64", height: "64", loading: "lazy" }) : icon("bag")),
+      h("div", {},
+        h("p", { class: "title" }, /^https?:\/\//.test(card.url) ? h("a", { href: card.url, rel: "noopener" }, card.title) : card.title),
+        card.price && h("p", {}, card.price),
+        [card.stock, card.note].filter(Boolean).map((fact) => h("p", { class: "soft" }, fact))));
   },
 
   // The passage that a citation opens, with the quoted words marked.

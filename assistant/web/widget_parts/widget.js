@@ -107,13 +107,18 @@ const start = () => {
 
   function message(item, last) {
     const by = { customer: words.you, assistant: words.assistant, agent: words.agent }[item.role];
-    const { outcome, citations = [], choices = [], explanation } = item.reply ?? {};
-    const cited = outcome === "answer" ? citations : [];
+    const { outcome, citations = [], choices = [], products = [], chips = [], sentences = [], explanation } = item.reply ?? {};
+    const cited = outcome === "answer" && !products.length ? citations : [];
+    const text = products.length ? item.text.split(`- ${sentences[0].text}`)[0].trimEnd() : item.text;
     return h("li", { class: `message ${item.role}` },
       item.role !== "customer" && view.mark(item.role === "agent" ? "person" : "bell"),
       h("div", { class: "body" },
         h("p", { class: "text", dir: "auto" }, h("span", { class: item.role === "agent" ? "by" : "sr" }, `${by}: `),
-          item.role === "customer" ? item.text : formatted(item.text)),
+          item.role === "customer" ? text : formatted(text)),
+        chips.length > 0 && h("div", { class: "chips", role: "group", "aria-label": words.filters },
+          chips.map((chip) => h("button", { type: "button", class: "chip filter", "aria-label": fill(words.take_away, { what: chip.label }),
+            onclick: () => chat.send(chip.says) }, chip.label, icon("close")))),
+        products.length > 0 && h("ul", { class: "cards", "aria-label": words.products }, products.map(view.card)),
         cited.length > 0 && h("div", { class: "chips", role: "group", "aria-label": words.sources },
           cited.map((source, place) => view.chip(words, source, cited.length > 1 ? place + 1 : 0, (s) => open(item, s)))),
         last && choices.length > 0 && h("div", { class: "choices", role: "group", "aria-label": words.choices_label },

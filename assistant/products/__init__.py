@@ -1,0 +1,1 @@
+"""Find products for a customer, and answer what they ask about one."""
