@@ -106,10 +106,7 @@ def _products(settings: Settings, knowledge: KnowledgeBase, skill: KnowledgeSkil
         catalogue.shelf(settings.default_language)  # the first customer does not wait for it
     reranker = knowledge.reranker
     assert isinstance(reranker, CrossEncoderReranker)
-    questions = ProductQuestions(
-        catalogue, reranker.reader, reranker.calibration, lambda: skill.threshold
-    )
-    return ProductSkill(catalogue, skill, questions)
+    return ProductSkill(catalogue, skill, ProductQuestions(catalogue, reranker.reader))
 
 
 def _claims(skills: Mapping[SkillName, Skill]) -> Claims:

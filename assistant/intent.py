@@ -14,7 +14,7 @@ from knowledge.intent_classifier import OUT_OF_SCOPE, IntentClassifier
 
 Skill = Literal["knowledge", "orders", "products", "small_talk", "person"]
 ORDER_STATUS = "order_status"
-PRODUCT_SEARCH, PRODUCT_INFO = "product_search", "product_info"
+PRODUCT_SEARCH, PRODUCT_INFO, SIZE_HELP = "product_search", "product_info", "size_help"
 UNKNOWN = Intent("unknown", 0.0)
 _SKILL_OF: dict[str, Skill] = {
     "greeting": "small_talk",

@@ -68,11 +68,6 @@ class KnowledgeSkill:
         self.settings = settings
         self._threshold = threshold or (lambda: settings.answer_threshold)
 
-    @property
-    def threshold(self) -> float:
-        """The relevance from which is answered now."""
-        return self._threshold()
-
     def fetch(self, question: Question, intent: Intent) -> Fetched:
         """Passages relevant enough to quote; else a clarifying question, a refusal or a person."""
         fetched = self._fetched(question, intent)
@@ -92,7 +87,7 @@ class KnowledgeSkill:
         )
         evidence = tuple(self._evidence(c) for c in found[:count] if not gives_orders(c.chunk.text))
         recalled = tuple(_recalled(c) for c in found[:_TRACED])
-        threshold = self.threshold
+        threshold = self._threshold()
         outcome = self._instead_of_answer(question, intent, evidence, threshold)
         return Fetched(evidence, outcome, recalled, threshold, self.knowledge.version)
 

@@ -145,8 +145,6 @@ def publish(stand: Stand) -> Hand:
     operator = stand.enter("operator", "Mina")
     with operator.counted():
         operator.choose("label[for=sd-files]", document(stand.files, "Engraving", "12.00"))
-        operator.see("#sd-uploading", "uploaded")
-        operator.click('[data-act="preview"]')
         operator.see(".sd-changes li", "engraving", _REFRESH_SECONDS)
         operator.click(operator.button("Publish"))
         operator.see(".sd-good", "Published as version", _REFRESH_SECONDS)

@@ -97,7 +97,7 @@ def searches(rows: Sequence[Row], catalogue: Catalogue, settings: Settings) -> d
     ids = [row["id"] for row in rows]
     texts = [text_of(row) for row in rows]
     lexical = LexicalIndex(Terms.of(texts))
-    plain = MiniLM(minilm_folder(), settings.engines)
+    plain = MiniLM(minilm_folder(), settings.engines, bulk=True)
     vectors = _kept(settings.home / "plain.npy", lambda: plain.embed(texts))
 
     def bm25(query: str) -> list[str]:

@@ -23,11 +23,15 @@ _READY_SECONDS = 300
 
 
 def make_home(home: Path, sources: Iterable[Path] = (DOCUMENTS,)) -> None:
-    """Give a home documents, and the demo shop's orders, unless it has them."""
+    """Give a home documents, and the demo shop's orders and products, unless it has them."""
     if not (home / "knowledge" / "current").exists():
         refresh(home, *sources)
     if not (home / "records.sqlite").exists():
         _run("-m", "assistant.demo", "--home", str(home))
+    if not (home / "catalogue" / "current").exists():
+        goods = home / "goods.jsonl"
+        _run("-m", "assistant.demo", "--goods", str(goods))
+        _run("-m", "knowledge", "catalogue", str(goods), "--home", str(home))
 
 
 def refresh(home: Path, *sources: Path) -> None:

@@ -51,7 +51,7 @@ CALIBRATION = "calibration.json"
 _MOST_ASKED = 50  # words of a question that leave the reader room for a passage
 _ASKS = re.compile(r"[?？؟][\"'”’)\]]*$")
 # Coverage and cosine that a question shares with a passage about something else nearby.
-MIDDLING = 0.4
+_MIDDLING = 0.4
 # Languages that the reader learnt well; in others it is as sure and less often right, and what it
 # says is weighed by the model `foreign`.
 WELL_READ = frozenset({"", "en", "zh"})
@@ -261,11 +261,6 @@ class CrossEncoderReranker:
         return judged
 
 
-def numbers_in(text: str) -> set[str]:
-    """The numbers that a text names, as they are written."""
-    return set(_NUMBER.findall(text))
-
-
 def model_for(known: float) -> str:
     """Which of MODELS weighs candidates that were not read."""
     return "prior" if known >= MIN_KNOWN_SHARE else "lexical"
@@ -275,7 +270,7 @@ def cheap_features(
     question: str, asked: Collection[str], candidates: Sequence[Candidate], index: Index
 ) -> list[tuple[float, ...]]:
     """Values of FEATURES for each candidate, the reader's being 0."""
-    numbers = numbers_in(question)
+    numbers = set(_NUMBER.findall(question))
     words = {scope: lexical.asked(asked) for scope, lexical in index.lexical.items()}
     unknown = {scope: index.lexical[scope].unknown(held) for scope, held in words.items()}
     cjk = float(is_cjk(question))  # the reader is bolder in Chinese
@@ -295,7 +290,7 @@ def cheap_features(
             cosine_lead[n],
             candidate.bm25,
             unknown[places[n][0]],
-            float(bool(numbers - numbers_in(candidate.chunk.indexed_text))),
+            float(bool(numbers - set(_NUMBER.findall(candidate.chunk.indexed_text)))),
             cjk,
             cjk * candidate.cosine,
         )
@@ -309,7 +304,7 @@ def leads(values: Sequence[float], documents: Sequence[str]) -> list[float]:
     for value, document in zip(values, documents, strict=True):
         best[document] = max(value, best.get(document, value))
     if len(best) < 2:
-        return [v - MIDDLING for v in values]
+        return [v - _MIDDLING for v in values]
     (winner, first), (_, second) = nlargest(2, best.items(), key=itemgetter(1))
     return [v - (second if d == winner else first) for v, d in zip(values, documents, strict=True)]
 

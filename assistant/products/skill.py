@@ -6,7 +6,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from assistant import phrases
-from assistant.intent import PRODUCT_INFO, PRODUCT_SEARCH
+from assistant.intent import PRODUCT_INFO, PRODUCT_SEARCH, SIZE_HELP
+from assistant.orders.wishes import says
 from assistant.products.questions import SOURCE, ProductQuestions
 from assistant.products.refining import refined
 from assistant.products.searches import Search, SearchStore
@@ -16,9 +17,12 @@ from assistant.types import Answer, CheckedSentence, Citation, Clarify, Intent, 
 from knowledge.catalogue.search import Catalogue, Found, Offer
 from knowledge.catalogue.types import Product, Wanted
 from knowledge.errors import EmptyKnowledge
+from knowledge.intent_classifier import OUT_OF_SCOPE
 
 FOUND, NONE = "products:found", "products:none"
 _SHOWN = 5  # products of a page
+# Intents that a question about a product is taken for.
+_NEARBY = frozenset({PRODUCT_INFO, SIZE_HELP, OUT_OF_SCOPE})
 _CHOICES = 3
 
 
@@ -34,15 +38,23 @@ class ProductSkill:
 
     def concerns(self, question: Question, intent: Intent) -> bool:
         """Whether a message is about products, whatever its intent: it goes on with a search, says
-        which product is meant, or may well look for one that there surely is."""
+        which product is meant, names one, or may well look for one that there surely is: where the
+        router is not sure, or a kind of thing has a limit of price."""
         try:
             last = self._last(question)
             if last and (self._waiting(question, last) or self._next(question, last)):
                 return True
-            likely = {intent.name, *(name for name, _ in intent.alternatives[:1])}
-            if intent.is_sure or PRODUCT_SEARCH not in likely:
+            may_ask = not intent.is_sure or intent.name in _NEARBY
+            if may_ask and self._named(question):
+                return True
+            if PRODUCT_SEARCH not in {intent.name, *(name for name, _ in intent.alternatives)}:
                 return False
-            return self._find(self._begun(question), question.language).fit == "sure"
+            search = self._begun(question)
+            wanted = search.wanted
+            told = wanted.of("category") and wanted.of("most", "least")
+            if intent.is_sure and not told:
+                return False
+            return self._find(search, question.language).fit == "sure"
         except EmptyKnowledge:
             return False
 
@@ -52,11 +64,16 @@ class ProductSkill:
         try:
             last = self._last(question)
             if last and (product := self._waiting(question, last)):
-                return self._about(question, last.asked, product) or self._pages(question, intent)
+                return self._about(question, last.asked, product) or self._unsaid(
+                    question, last.asked, product, intent
+                )
             if last and (search := self._next(question, last)):
                 return self._told(question, search, self._find(search, question.language))
-            if intent.name == PRODUCT_INFO:
-                return self._asked(question, intent, last)
+            named = self._named(question)
+            if intent.name == PRODUCT_INFO or (
+                named and says("asks", question.text, question.language)
+            ):
+                return self._asked(question, intent, last, named)
             return self._searched(question, intent)
         except EmptyKnowledge:
             return self._pages(question, intent)
@@ -76,12 +93,15 @@ class ProductSkill:
             return self._told(question, search, found)
         return Fetched(outcome=Refuse(phrases.say("products_none", question.language), NONE))
 
-    def _asked(self, question: Question, intent: Intent, last: Search | None) -> Fetched:
-        """A question about a product: the one that is named, or was shown."""
-        named = self._find(self._begun(question), question.language)
-        products = [offer.product for offer in named.offers] if named.fit == "sure" else []
+    def _asked(
+        self, question: Question, intent: Intent, last: Search | None, products: list[Product]
+    ) -> Fetched:
+        """A question about a product: the one that is named, or was shown, or is found."""
         if not products and last:
             products = [p for name, _ in last.shown if (p := self._product(name, question))]
+        if not products:
+            found = self._find(self._begun(question), question.language)
+            products = [offer.product for offer in found.offers if found.fit == "sure"]
         if len(products) == 1:
             answer = self._about(question, question.text, products[0])
             return answer or self._pages(question, intent)
@@ -103,6 +123,14 @@ class ProductSkill:
             )
             self.searches.put(question.conversation_id, one)
         return answer
+
+    def _unsaid(self, question: Question, asked: str, product: Product, intent: Intent) -> Fetched:
+        """What the shop's pages say of what a product does not."""
+        standalone = f"{asked} ({product.title})"
+        return self._pages(replace(question, text=asked, standalone=standalone), intent)
+
+    def _named(self, question: Question) -> list[Product]:
+        return self.catalogue.shelf(question.language).called(question.text)
 
     def _last(self, question: Question) -> Search | None:
         return self.searches.get(question.conversation_id) if self.searches else None

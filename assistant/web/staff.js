@@ -185,31 +185,32 @@ window.frontdeskStaff ??= (() => {
     new Promise((resolve) => {
       const words = field.dataset;
       const say = (text) => write(line, `${file.name} ${text}`);
-      if (file.size > +words.max) return resolve(say(words.tooLarge));
+      if (file.size > +words.max) return say(words.tooLarge), resolve(false);
       const request = new XMLHttpRequest();
       request.upload.onprogress = ({ loaded, total }) =>
         say(`· ${words.working} ${Math.floor((100 * loaded) / (total || 1))} %`);
       request.onload = () => {
         if (request.status === 401) return location.reload();
         const answer = (() => { try { return JSON.parse(request.response); } catch { return {}; } })();
-        if (request.status >= 300) say(`· ${answer.error ?? words.failed}`);
-        else say(`· ${answer.replaced ? words.replaced : words.done}`);
-        resolve();
+        const kept = request.status < 300;
+        say(`· ${kept ? (answer.replaced ? words.replaced : words.done) : answer.error ?? words.failed}`);
+        resolve(kept);
       };
-      request.onerror = () => resolve(say(words.failed));
+      request.onerror = () => (say(words.failed), resolve(false));
       request.open("PUT", `/operator/uploads?name=${encodeURIComponent(file.name)}`);
       request.send(file);
     });
   const upload = async (field, act) => {
     const log = part("sd-uploading");
     const files = [...field.files];
+    let kept = 0;
     log.replaceChildren();
     for (const file of files) {
       const line = log.appendChild(document.createElement("li"));
-      await uploadOne(file, field, line);
+      if (await uploadOne(file, field, line)) kept += 1;
     }
     field.value = "";
-    act({ act: "look" });
+    act({ act: kept ? "uploaded" : "look" }); // what it would change is looked up at once
   };
 
   // A file of questions is read here, into the field where they can be looked at before.

@@ -27,6 +27,7 @@ _MOST_NEAR = 2_000
 # How much the nearest by meaning counts beside the best by words; fitted, with the rest of the
 # formula, on the shared queries of ../benchmarks/products.py.
 _BY_MEANING = 0.25
+_MOST_OF_TITLE = 0.7  # by rarity, from which a title counts as said
 _MOST_CHECKED = 3_000  # products whose text is read for "without a hood"
 _DENIED = r"(?:\b(?:no|not|without|free of|free from|none)\b|n't\b)\W+(?:\w+\W+){0,2}?"
 _DENIED_ZH = r"(?:无|非|没有|不(?:带|含|是|能|会|可)?)"
@@ -61,6 +62,9 @@ class Shelf:
             [np.nan if p.price is None else float(p.price) for p in self.products]
         )
         self._members = _members(self.products)
+        self._lines = _lines(self.products)
+        self._called = _Holding(Terms.of(list(self._lines)))
+        self._weights = np.array([self._weight(line) for line in self._lines])
         self._titled: dict[tuple[str, str], list[int]] = {}
         for row, product in enumerate(self.products):
             self._titled.setdefault((product.title, product.brand), []).append(row)
@@ -76,12 +80,22 @@ class Shelf:
         row = self._row_of.get(f"{product_id}@{self.language}")
         return None if row is None else self.products[row]
 
-    def covered(self, question: str, text: str) -> tuple[float, float]:
-        """The share of a question's words that a text has, by rarity among the products, and of
-        those that no product has."""
-        asked = set(content_words(question))
-        lexical = self._lexical
-        return lexical.coverage_by(asked, text), lexical.unknown(lexical.asked(asked))
+    def called(self, text: str) -> list[Product]:
+        """The products that a text calls by their title, but for what stands behind a comma in it;
+        the first of each that is called so."""
+        held = np.zeros(len(self._lines))
+        for word in set(content_words(text)):
+            held[self._called.rows(word)] += self._lexical.weight(word)
+        whole = np.array([line in text for line in self._lines])
+        hits = (held >= _MOST_OF_TITLE * self._weights) | whole
+        best = np.where(hits, np.where(whole, self._weights, held), 0.0)
+        if not hits.any():
+            return []
+        rows = list(self._lines.values())
+        return [self.products[rows[n]] for n in np.flatnonzero(hits & (best >= best.max() - 1e-6))]
+
+    def _weight(self, text: str) -> float:
+        return sum(map(self._lexical.weight, set(content_words(text)))) or 1.0
 
     def __len__(self) -> int:
         return len(self.products)
@@ -227,6 +241,14 @@ class _Holding:
             has[self.rows(word)] = True
             held &= has
         return held
+
+
+def _lines(products: Sequence[Product]) -> dict[str, int]:
+    """The titles without their variants ("Family tent, 4 people"), and the first row of each."""
+    found: dict[str, int] = {}
+    for row, product in enumerate(products):
+        found.setdefault(re.split("[,，]", product.title)[0], row)
+    return found
 
 
 def _names_of(product: Product) -> str:

@@ -123,10 +123,7 @@ def _amount(group: str, units: Sequence[str], bare: bool = True) -> str:
     before, after = ("|".join(w for s in sides for w in s[side]) for side in ("before", "after"))
     after = rf"\s?(?P<{group}_after>(?:{after})(?![a-z]))"
     number = rf"(?P<{group}_number>{NUMBER})"
-    no_unit = rf"(?:{after}|(?![\s-]?(?:{'|'.join(units)})))"
-    if bare:
-        return rf"(?:(?P<{group}_before>{before})\s?)?{number}{no_unit}"
+    other = rf"(?P<{group}_other>{NUMBER})"
     signs = rf"(?P<{group}_before>{before})\s?"
-    return (
-        rf"(?:{signs}{number}|{number.replace(f'P<{group}_number>', f'P<{group}_other>')}{after})"
-    )
+    no_unit = rf"(?:{after}|(?![\s-]?(?:{'|'.join(units)})))"
+    return rf"(?:{signs}{number}|{other}{no_unit if bare else after})"

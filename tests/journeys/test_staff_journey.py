@@ -107,6 +107,7 @@ def test_an_operator_publishes_and_takes_it_back(enter: Enter, home: Path, tmp_p
     mina.set_input_files("#sd-files", [good, bad])
     mina.get_by_text("tool.exe · this format cannot be read").wait_for()
     mina.locator(".sd-table th", has_text="gift-wrapping.md").wait_for()
+    mina.locator(".sd-changes li", has_text="gift-wrapping").wait_for(timeout=180_000)
 
     publish = mina.get_by_role("button", name="Publish", exact=True)
     for text in ("Gift wrapping costs 3.50 per item.", "Gift wrapping is free."):
@@ -114,7 +115,6 @@ def test_an_operator_publishes_and_takes_it_back(enter: Enter, home: Path, tmp_p
         mina.set_input_files("#sd-files", good)
         mina.locator("#sd-uploading", has_text="replaced").wait_for()
         assert publish.is_disabled(), "nothing is published unseen"
-        mina.locator('[data-act="preview"]').click()
         mina.locator(".sd-working").wait_for()
         mina.locator(".sd-changes li", has_text="gift-wrapping").wait_for(timeout=180_000)
         publish.click()

@@ -99,6 +99,9 @@ class PublishingPanel:
     def act(self, detail: Detail, session: Session) -> Done | None:
         """See Panel."""
         match detail:
+            case {"act": "uploaded"}:
+                self.publisher.start("preview", session.name)  # or when what runs has ended
+                return Done()
             case {"act": "preview"}:
                 return self._started(self.publisher.start("preview", session.name))
             case {"act": "publish"}:
