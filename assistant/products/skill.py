@@ -18,9 +18,11 @@ from knowledge.catalogue.search import Catalogue, Found, Offer
 from knowledge.catalogue.types import Product, Wanted
 from knowledge.errors import EmptyKnowledge
 from knowledge.intent_classifier import OUT_OF_SCOPE
+from knowledge.segment import content_words
 
 FOUND, NONE = "products:found", "products:none"
 _SHOWN = 5  # products of a page
+_FEW_WORDS = 6  # content words; a message with more may be about anything
 # Intents that a question about a product is taken for.
 _NEARBY = frozenset({PRODUCT_INFO, SIZE_HELP, OUT_OF_SCOPE})
 _CHOICES = 3
@@ -47,6 +49,8 @@ class ProductSkill:
             may_ask = not intent.is_sure or intent.name in _NEARBY
             if may_ask and self._named(question):
                 return True
+            if says("asks", question.text, question.language):
+                return False  # "Can I rent chairs from you?" is for the shop's pages
             if PRODUCT_SEARCH not in {intent.name, *(name for name, _ in intent.alternatives)}:
                 return False
             search = self._begun(question)
@@ -85,9 +89,10 @@ class ProductSkill:
         """A search of its own; where it finds no more than what is near, pages go before it."""
         search = self._begun(question)
         found = self._find(search, question.language)
+        told = search.wanted.constraints or len(content_words(question.text)) <= _FEW_WORDS
         if found.fit != "sure":
             pages = self._pages(question, intent)
-            if pages.outcome is None:
+            if pages.outcome is None or not (found.offers or told):
                 return pages
         if found.offers:
             return self._told(question, search, found)

@@ -25,12 +25,14 @@ from assistant.golden import GoldenSet
 from assistant.handoff import Handoffs
 from assistant.notes import Notes
 from assistant.orders.task_store import Task, TaskStore
+from assistant.products.searches import Search, SearchStore
 from assistant.replay import ReplayQuestion
 from assistant.reviewed import reviewed_dialogues
 from assistant.settings import Settings
 from finetune.forget import forget
 from finetune.prepare import prepare
 from finetune.rows import load_rows
+from knowledge.catalogue.types import Wanted
 from knowledge.language import Detector
 from tests.keeping import files_with, lines, rows, unpacked
 
@@ -39,7 +41,7 @@ CUSTOMER, EMAIL, ORDER = "C-zebra-4711", "zelda.zebra@example.com", "mw-4711042"
 MARKS = {
     door: f"zq{number:02}zebra{door}"
     for number, door in enumerate(
-        "question standalone prompt agent note edit rating reason task step handoff".split()
+        "question standalone prompt agent note edit rating reason task search step handoff".split()
     )
 }
 LONG = "that I bought in the shop on the corner last week"
@@ -90,6 +92,7 @@ def talk(
     Edits(store).keep(key, sent.id, Edit(mark["edit"], sent.text, "returns#1", True))
     Notes(store).add(key, "Ada", f"{mark['note']}: {words}, and is angry.")
     TaskStore(store).put(key, Task("return", "t1", order=order, address=mark["task"]))
+    SearchStore(store).put(key, Search(Wanted(text=mark["search"]), asked=mark["search"]))
     with store.engine.begin() as connection:
         values = {"conversation_id": key, "order_number": order, "created": 1.0}
         connection.execute(insert(tables.identity_tries).values(**values))

@@ -27,6 +27,7 @@ PUBLIC, TOKEN, STAFF = "public", "token", "anybody who has logged in"
 AGENTS, OPERATORS = "agent", "operator"
 OURS = {
     "GET /demo": PUBLIC,
+    "GET /demo/goods/{name}.svg": PUBLIC,
     "GET /demo/style.css": PUBLIC,
     "GET /health/live": PUBLIC,
     "GET /health/ready": PUBLIC,
