@@ -83,6 +83,8 @@ def plain_reason(outcome: Outcome, language: str) -> str:
     match outcome:
         case Answer(reason="orders:status" | "orders:done"):
             return phrases.say("why_order", language)
+        case Answer(reason="recommend:told"):
+            return phrases.say("why_recommended", language)
         case Answer(reason="curated"):
             return phrases.say("why_curated", language)
         case Answer(citations=citations, generator=generator) if citations:
