@@ -77,15 +77,14 @@ class RankerObjective(Curved):
         self.mean = whole.mean(0)
         self.scale = np.maximum(whole.std(0), 1e-3)
         torch.manual_seed(recipe.seed)
-        width = len(self.mean)
-        self.inner, self.outer = nn.Linear(width, recipe.hidden), nn.Linear(recipe.hidden, 1)
-        self.straight = nn.Linear(width, 1, bias=False)
-        self.parts = nn.ModuleList([self.inner, self.outer, self.straight])
+        self.inner = nn.Linear(len(self.mean), recipe.members * recipe.hidden)
+        self.outer = nn.Parameter(torch.randn(recipe.members, recipe.hidden) / recipe.hidden**0.5)
+        self.straight = nn.Linear(len(self.mean), recipe.members, bias=False)
 
     def groups(self) -> list[dict[str, Any]]:
         """See Objective."""
         decay = self.recipe.weight_decay
-        learnt = list(self.parts.parameters())
+        learnt = [*self.inner.parameters(), self.outer, *self.straight.parameters()]
         return [{"params": learnt, "lr": self.recipe.ranker_rate, "weight_decay": decay}]
 
     def losses(self, step: int) -> Mapping[str, Tensor]:
@@ -95,7 +94,7 @@ class RankerObjective(Curved):
         return self.noted({"list": self.loss([self.lessons[n] for n in drawn])})
 
     def loss(self, lessons: Iterable[Lesson]) -> Tensor:
-        """Mean cross-entropy of lists."""
+        """Mean cross-entropy of lists, over the members as well."""
         rows, bought, weight = (
             nn.utils.rnn.pad_sequence([torch.from_numpy(p) for p in part], True, value)
             for part, value in zip(
@@ -105,17 +104,18 @@ class RankerObjective(Curved):
             )
         )
         x = (rows - torch.from_numpy(self.mean)) / torch.from_numpy(self.scale)
-        hidden = torch.relu(self.inner(x))
-        scores = (self.outer(hidden) + self.straight(x)).squeeze(-1)
-        whole = torch.logsumexp(scores + weight, dim=1, keepdim=True)
-        likely = (scores - whole) * bought
-        return -(likely.sum(1) / bought.sum(1)).mean()
+        hidden = torch.relu(self.inner(x)).unflatten(-1, self.outer.shape)
+        scores = (hidden * self.outer).sum(-1) + self.straight(x)  # (lists, goods, members)
+        whole = torch.logsumexp(scores + weight.unsqueeze(-1), dim=1, keepdim=True)
+        likely = ((scores - whole) * bought.unsqueeze(-1)).sum(1)
+        return -(likely / bought.sum(1, keepdim=True)).mean()
 
     def ranker(self) -> Ranker:
-        """What was learnt, as it is served."""
+        """The mean of the members, as it is served."""
+        members = len(self.outer)
         arrays = {
             "inner": self.inner.weight.T, "bias": self.inner.bias,
-            "outer": self.outer.weight[0], "straight": self.straight.weight[0],
+            "outer": self.outer.flatten() / members, "straight": self.straight.weight.mean(0),
         }  # fmt: skip
         return Ranker(
             self.mean.astype(np.float32), self.scale.astype(np.float32),

@@ -41,8 +41,9 @@ class RecommenderRecipe(BaseModel):
     cut_days: int = Field(15, ge=1, description="Days from one of them to the next.")
     candidates: int = Field(100, ge=1, description="Goods that each feature proposes, in goods.")
     others: int = Field(100, ge=1, description="Goods drawn from the rest, in goods.")
-    hidden: int = Field(32, ge=1, description="Width of the ranker's hidden layer, in units.")
-    ranker_steps: int = Field(1500, ge=1, description="Optimizer steps.")
+    hidden: int = Field(32, ge=1, description="Width of a ranker's hidden layer, in units.")
+    members: int = Field(3, ge=1, description="Rankers whose mean is taken, in networks.")
+    ranker_steps: int = Field(600, ge=1, description="Optimizer steps.")
     ranker_batch: int = Field(32, ge=1, description="Customers of a step.")
     ranker_rate: float = Field(3e-3, gt=0, description="Peak of the cosine schedule, per step.")
 

@@ -23,15 +23,14 @@ from knowledge.errors import RecommenderError
 from knowledge.minilm import MINILM_SHA256
 from knowledge.recommend.features import Context, features
 from knowledge.recommend.ranking import RANKER, Ranker
-from knowledge.recommend.statistics import Statistics
+from knowledge.recommend.statistics import MATRICES, Statistics
 from knowledge.recommend.tower import TextTower
 from knowledge.recommend.types import Floats, Good, Past, index_of
 
 MANIFEST, GOODS, STATISTICS, VECTORS, TOWER = (
     "manifest.json", "goods.json", "statistics.safetensors", "vectors.safetensors", "tower",
 )  # fmt: skip
-_SPARSE = ("similar", "similar_visits", "together")
-_DENSE = ("customers", "first_sold")
+_DENSE = ("customers", "again", "first_sold", "factors")
 
 
 @dataclass(frozen=True)
@@ -102,7 +101,7 @@ class Model:
         statistics = self.context.statistics
         tensors = {name: getattr(statistics, name) for name in _DENSE}
         tensors["cut"] = np.array([statistics.cut])
-        for name in _SPARSE:
+        for name in MATRICES:
             matrix = getattr(statistics, name)
             tensors |= {f"{name}.{part}": getattr(matrix, part)
                         for part in ("data", "indices", "indptr")}  # fmt: skip
@@ -130,7 +129,7 @@ class Model:
 
 def _statistics(tensors: dict[str, Any], count: int) -> Statistics:
     held: dict[str, Any] = {name: tensors[name] for name in _DENSE}
-    for name in _SPARSE:
+    for name in MATRICES:
         parts = tuple(tensors[f"{name}.{part}"] for part in ("data", "indices", "indptr"))
         held[name] = sparse.csr_matrix(parts, shape=(count, count))
     return Statistics(int(tensors["cut"][0]), **held)

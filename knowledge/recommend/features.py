@@ -13,19 +13,23 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from knowledge.recommend.statistics import MONTH, WINDOWS, Statistics
+from knowledge.recommend.statistics import MONTH, WINDOWS, Statistics, damping
 from knowledge.recommend.types import Floats, Past
 
 _NEAREST = 10  # goods whose sales tell of one that has none
 _DAY_DECAY, _VISIT_DECAY = 45.0, 0.8  # days of a half-life; what an earlier visit counts for
+_USUAL = 10  # customers that what is usual counts for, where it is told who bought a good again
 _SEASON = 60.0  # days after which a good is no longer new, and a purchase no longer fresh
 _CHUNK = 64  # customers at a time
 
 NAMES = (
     "own_visits", "own_share", "own_decayed", "own_by_visit", "own_last", "own_ever", "own_fresh",
-    "bought_with", "bought_with_last", "bought_beside", "bought_beside_last",
+    "own_since",
+    "bought_with", "bought_with_last", "bought_beside", "bought_beside_last", "bought_next",
+    "bought_next_last", "factors",
     "text", "text_last", "text_nearest",
-    "sold_14", "sold_30", "sold_90", "sold_ever", "trend", "newness", "unsold",
+    "sold_14", "sold_30", "sold_90", "sold_ever", "trend_14", "trend", "sold_again", "newness",
+    "unsold",
     "nearest_sold", "nearest_new", "price_apart",
     "visits", "visit_size", "absence", "repeats",
 )  # fmt: skip
@@ -55,16 +59,21 @@ def features(context: Context, customers: Sequence[Past], day: int) -> Iterator[
 
 def _alone(statistics: Statistics, vectors: Floats) -> Floats:
     sold = np.log1p(statistics.customers)
-    trend = sold[MONTH] - np.log1p(statistics.customers[MONTH + 1] / (WINDOWS[MONTH + 1] / 30))
+    customers = statistics.customers
+    quarter, days = customers[MONTH + 1], WINDOWS[MONTH + 1]
+    fortnight = sold[0] - np.log1p(quarter * WINDOWS[0] / days)
+    trend = sold[MONTH] - np.log1p(quarter * WINDOWS[MONTH] / days)
+    usual = statistics.again.sum() / max(1.0, customers[-1].sum())
+    again = (statistics.again + _USUAL * usual) / (customers[-1] + _USUAL)
     unsold = statistics.first_sold == 0
     age = np.where(unsold, 0, statistics.cut - statistics.first_sold)
     newness = np.exp(-age / _SEASON).astype(np.float32)
     near = nearest(vectors, _NEAREST)
-    return np.stack(
-        [*sold, trend, newness, unsold.astype(np.float32), sold[MONTH][near].mean(1),
-         newness[near].mean(1)],
-        axis=1,
-    ).astype(np.float32)  # fmt: skip
+    told = [
+        *sold, fortnight, trend, again, newness, unsold, sold[MONTH][near].mean(1),
+        newness[near].mean(1),
+    ]  # fmt: skip
+    return np.stack(told, axis=1).astype(np.float32)
 
 
 def nearest(vectors: Floats, count: int) -> Any:
@@ -119,22 +128,27 @@ class _Together:
     def _own(self) -> list[Floats]:
         visits = self.visits.toarray()
         counts = np.array([max(1, len(past.days)) for past in self.customers], np.float32)
-        fresh = np.zeros_like(visits)
+        fresh, since = np.zeros_like(visits), np.zeros_like(visits)
         for n, past in enumerate(self.customers):
-            for day, bought in zip(past.days, past.rows, strict=True):  # the latest stays
-                fresh[n, bought] = np.exp((day - self.day) / _SEASON)
+            for place, (day, bought) in enumerate(zip(past.days, past.rows, strict=True)):
+                fresh[n, bought] = np.exp((day - self.day) / _SEASON)  # the latest stays
+                first = bought[since[n, bought] == 0]
+                since[n, first] = len(past.days) - place
+        since = visits / np.maximum(since, 1)  # share of the visits since it was first bought
         ever = (visits > 0).astype(np.float32)
         return [
             np.log1p(visits), visits / counts[:, None], np.log1p(self.decayed.toarray()),
-            np.log1p(self.by_visit.toarray()), self.last.toarray(), ever, fresh,
+            np.log1p(self.by_visit.toarray()), self.last.toarray(), ever, fresh, since,
         ]  # fmt: skip
 
     def _bought(self) -> list[Floats]:
         """What was bought with what they own, as customers and as visits."""
         statistics = self.context.statistics
-        pairs = [(m, w) for m in (statistics.similar, statistics.similar_visits)
-                 for w in (self.by_visit, self.last)]  # fmt: skip
-        return [(_shares(weights) @ matrix.T).toarray() for matrix, weights in pairs]
+        matrices = (statistics.similar, statistics.similar_visits, statistics.next_visits)
+        pairs = [(m, w) for m in matrices for w in (self.by_visit, self.last)]
+        found = [(_shares(weights) @ matrix.T).toarray() for matrix, weights in pairs]
+        weighed = _shares(self.by_visit) @ sparse.diags(damping(statistics.customers[-1]))
+        return [*found, weighed @ statistics.factors @ statistics.factors.T]
 
     def _text(self) -> list[Floats]:
         vectors = self.context.vectors
