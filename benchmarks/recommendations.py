@@ -52,7 +52,7 @@ from knowledge.recommend.ranking import best
 from knowledge.recommend.tower import TextTower
 from knowledge.recommend.types import Floats, Good, Visit
 
-_TEST_FROM = {"online_retail": "2011-08-01", "demo": "2026-08-01"}
+_TEST_FROM = {"online_retail": "2011-08-01", "demo": "2026-10-01"}
 _RECIPES = {"online_retail": "recommender.yaml", "demo": "recommender-demo.yaml"}
 _LONGEST = 120  # test days
 _DEEP = 100  # goods that are reordered for variety
