@@ -23,7 +23,8 @@ from knowledge.recommend.statistics import incidence
 from knowledge.recommend.types import Floats, Past
 
 Setting = Mapping[str, Any]
-_ABOVE = 1e6  # what is the customer's own stands above what only fills the list up
+# What is the customer's own stands above what only fills the list up; a visit later, between.
+_ABOVE, _BETWEEN = 1e9, 1e4
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ def popular(at: Day, setting: Setting) -> Iterator[Floats]:
 
 def last_basket(at: Day, setting: Setting) -> Iterator[Floats]:
     """The last visit again, then what is popular."""
-    sold = _sold(at, setting["days"])
+    sold = _sold(at, setting["days"]).astype(np.float64)
     for each in at.asked:
         scores = sold.copy()
         scores[each.past.rows[-1]] += _ABOVE
@@ -56,15 +57,15 @@ def last_basket(at: Day, setting: Setting) -> Iterator[Floats]:
 
 def own_frequency(at: Day, setting: Setting) -> Iterator[Floats]:
     """What was bought at most visits, each later visit counting 1 / `decay` times as much as the
-    one before; of equals the latest, then what is popular."""
-    sold = _sold(at, setting["days"])
+    one before; of equals the popular, or where `latest` the latest, then what is popular."""
+    sold = _sold(at, setting["days"]).astype(np.float64)
     for each in at.asked:
-        scores = sold.copy()
+        scores, last = sold.copy(), np.zeros(at.count)
         visits = len(each.past.rows)
         for place, rows in enumerate(each.past.rows):
             scores[rows] += _ABOVE * setting["decay"] ** (visits - 1 - place)
-            scores[rows] += place  # the latest of equals
-        yield scores
+            last[rows] = place
+        yield scores + _BETWEEN * last if setting["latest"] else scores
 
 
 def item_neighbours(at: Day, setting: Setting) -> Iterator[Floats]:
@@ -113,9 +114,11 @@ _DAYS = (14, 30, 60, 90, 10_000)
 BASELINES: dict[str, tuple[Method, dict[str, Sequence[Any]]]] = {
     "popularity": (popular, {"days": _DAYS}),
     "last basket": (last_basket, {"days": _DAYS}),
-    "own frequency": (own_frequency, {"days": (30,), "decay": (1.0,)}),
+    "own frequency": (
+        own_frequency, {"days": (14, 30, 60), "decay": (1.0,), "latest": (True, False)},
+    ),
     "own frequency, decayed": (
-        own_frequency, {"days": (14, 30), "decay": (0.5, 0.7, 0.8, 0.9, 0.95)},
+        own_frequency, {"days": (14, 30), "decay": (0.5, 0.7, 0.8, 0.9, 0.95), "latest": (False,)},
     ),
     "item-kNN": (
         item_neighbours,
