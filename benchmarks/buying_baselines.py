@@ -11,6 +11,7 @@ import io
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ Setting = Mapping[str, Any]
 _ABOVE, _BETWEEN = 1e9, 1e4
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Day:
     """What was bought before a day, and who is asked on it."""
 
@@ -35,6 +36,21 @@ class Day:
     count: int
     day: int
     asked: Sequence[Asked]
+
+    def bought_together(self, of: str) -> tuple[Floats, Floats]:
+        """(goods, goods): how many customers or visits had both; (goods,): one."""
+        return self._counted[of]
+
+    @cached_property
+    def _counted(self) -> dict[str, tuple[Floats, Floats]]:
+        pasts = list(self.held.values())
+        sets = {"customers": [p.owned for p in pasts], "visits": [r for p in pasts for r in p.rows]}
+        found = {}
+        for of, each in sets.items():
+            bought = incidence(each, self.count)
+            both = np.asarray((bought.T @ bought).todense(), np.float32)
+            found[of] = both, both.diagonal().copy()
+        return found
 
 
 Method = Callable[[Day, Setting], Iterable[Floats]]  # (goods,) for each who is asked
@@ -70,14 +86,8 @@ def own_frequency(at: Day, setting: Setting) -> Iterator[Floats]:
 
 def item_neighbours(at: Day, setting: Setting) -> Iterator[Floats]:
     """Item-kNN: the sum of cosines to what the customer owns, how often where `counts`."""
-    pasts = list(at.held.values())
-    sets = [p.owned for p in pasts] if setting["of"] == "customers" else [
-        rows for p in pasts for rows in p.rows
-    ]  # fmt: skip
-    bought = incidence(sets, at.count)
-    both = np.asarray((bought.T @ bought).todense())
-    sold = both.diagonal().copy()
-    cosine = both / (np.sqrt(np.outer(sold, sold)) + setting["shrinkage"] + 1e-9)
+    both, sold = at.bought_together(setting["of"])
+    cosine = both / (np.sqrt(np.outer(sold, sold)) + setting["shrinkage"] + np.float32(1e-9))
     np.fill_diagonal(cosine, 0)
     kept = min(setting["neighbours"], at.count - 1)
     least = np.partition(cosine, -kept, axis=0)[-kept]
@@ -122,12 +132,12 @@ BASELINES: dict[str, tuple[Method, dict[str, Sequence[Any]]]] = {
     ),
     "item-kNN": (
         item_neighbours,
-        {"of": ("customers", "visits"), "neighbours": (20, 50, 100, 300), "shrinkage": (0, 10, 50),
-         "itself": (0.0, 0.5, 1.0), "counts": (False, True)},
+        {"of": ("customers", "visits"), "neighbours": (50, 300), "shrinkage": (0, 10),
+         "itself": (0.0, 1.0), "counts": (False, True)},
     ),
     "ALS": (
         als,
-        {"factors": (16, 32, 64, 128), "regularization": (0.01, 0.1, 1.0), "alpha": (1, 5, 20)},
+        {"factors": (32, 64, 128), "regularization": (0.01, 0.1, 1.0), "alpha": (1, 5)},
     ),
 }  # fmt: skip
 

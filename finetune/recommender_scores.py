@@ -67,10 +67,10 @@ def mean_with_interval(values: Series, resamples: int = _RESAMPLES) -> tuple[flo
 
 
 def summary(measured: Measured) -> dict[str, Any]:
-    """Means and intervals, as JSON has them."""
+    """Means and intervals, as JSON has them: null of nobody."""
     found: dict[str, Any] = {"n": int((~np.isnan(measured.recall)).sum())}
     for name, values in (("recall@20", measured.recall), ("ndcg@10", measured.ndcg)):
-        mean, low, high = (round(v, 4) for v in mean_with_interval(values))
+        mean, low, high = (round(v, 4) if found["n"] else None for v in mean_with_interval(values))
         found[name] = mean
         found[f"{name}_interval"] = [low, high]
     return found

@@ -18,13 +18,13 @@ class RecommenderRecipe(BaseModel):
         0.1, ge=0, lt=1, description="Share of steps, the first ones, with a rising rate."
     )
 
-    tower_steps: int = Field(300, ge=0, description="Optimizer steps; 0: the encoder as it is.")
-    tower_batch: int = Field(128, ge=2, description="Rows of a step, each other's negatives.")
-    tower_rate: float = Field(5e-4, gt=0, description="Peak of the cosine schedule, per step.")
+    tower_steps: int = Field(200, ge=0, description="Optimizer steps; 0: the encoder as it is.")
+    tower_batch: int = Field(64, ge=2, description="Rows of a step, each other's negatives.")
+    tower_rate: float = Field(1e-3, gt=0, description="Peak of the cosine schedule, per step.")
     weight_decay: float = Field(0.01, ge=0, description="AdamW's decoupled decay, per step.")
-    layers: int = Field(2, ge=1, le=6, description="Last transformer blocks that learn.")
+    layers: int = Field(1, ge=1, le=6, description="Last transformer blocks that learn.")
     rank: int = Field(16, ge=1, description="Rank of the LoRA adapter, in units.")
-    history: int = Field(4, ge=1, description="Goods that stand for a customer, at most.")
+    history: int = Field(2, ge=1, description="Goods that stand for a customer, at most.")
     temperature: float = Field(0.07, gt=0, description="Cosines are divided by it.")
     same_visit_share: float = Field(
         0.5, ge=0, le=1, description="Share of rows whose history is the rest of the same visit."
@@ -43,7 +43,7 @@ class RecommenderRecipe(BaseModel):
     others: int = Field(100, ge=1, description="Goods drawn from the rest, in goods.")
     hidden: int = Field(32, ge=1, description="Width of a ranker's hidden layer, in units.")
     members: int = Field(3, ge=1, description="Rankers whose mean is taken, in networks.")
-    ranker_steps: int = Field(600, ge=1, description="Optimizer steps.")
+    ranker_steps: int = Field(450, ge=1, description="Optimizer steps.")
     ranker_batch: int = Field(32, ge=1, description="Customers of a step.")
     ranker_rate: float = Field(3e-3, gt=0, description="Peak of the cosine schedule, per step.")
 

@@ -11,7 +11,7 @@ from safetensors.numpy import load_file, save_file
 
 from knowledge.errors import RecommenderError
 from knowledge.recommend.features import NAMES
-from knowledge.recommend.types import Floats
+from knowledge.recommend.types import Floats, Rows
 
 RANKER = "ranker.safetensors"
 
@@ -52,7 +52,7 @@ class Ranker:
         return found
 
 
-def best(scores: Floats, count: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+def best(scores: Floats, count: int) -> Rows:
     """The rows of the highest scores, best first; of equals the first row."""
     count = min(count, len(scores))
     top = np.argpartition(-scores, count - 1)[:count] if count < len(scores) else np.arange(count)
