@@ -104,11 +104,12 @@ class RankerObjective(Curved):
             )
         )
         x = (rows - torch.from_numpy(self.mean)) / torch.from_numpy(self.scale)
-        hidden = torch.relu(self.inner(x)).unflatten(-1, self.outer.shape)
+        hidden = torch.relu(self.inner(x)).reshape(*x.shape[:2], *self.outer.shape)
         scores = (hidden * self.outer).sum(-1) + self.straight(x)  # (lists, goods, members)
         whole = torch.logsumexp(scores + weight.unsqueeze(-1), dim=1, keepdim=True)
         likely = ((scores - whole) * bought.unsqueeze(-1)).sum(1)
-        return -(likely / bought.sum(1, keepdim=True)).mean()
+        loss: Tensor = -(likely / bought.sum(1, keepdim=True)).mean()
+        return loss
 
     def ranker(self) -> Ranker:
         """The mean of the members, as it is served."""

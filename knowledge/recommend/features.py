@@ -170,7 +170,8 @@ class _Together:
         prices, owned = self.context.prices, past.owned
         if not len(owned):
             return np.zeros_like(prices)
-        return np.abs(prices - prices[owned].mean()).astype(np.float32)
+        apart: Floats = np.abs(prices - prices[owned].mean()).astype(np.float32)
+        return apart
 
     def _customer(self, past: Past) -> Floats:
         if not past.days:
