@@ -93,10 +93,11 @@ def item_neighbours(at: Day, setting: Setting) -> Iterator[Floats]:
     least = np.partition(cosine, -kept, axis=0)[-kept]
     cosine = np.where(cosine >= least, cosine, 0)
     np.fill_diagonal(cosine, setting["itself"])
+    of_good = np.ascontiguousarray(cosine.T)
     for each in at.asked:
         owned, counts = np.unique(np.concatenate(each.past.rows), return_counts=True)
         weights = counts if setting["counts"] else np.ones(len(owned))
-        yield np.asarray(cosine[:, owned] @ weights, np.float32)
+        yield np.asarray(weights @ of_good[owned], np.float32)
 
 
 def als(at: Day, setting: Setting) -> Iterator[Floats]:
@@ -132,12 +133,12 @@ BASELINES: dict[str, tuple[Method, dict[str, Sequence[Any]]]] = {
     ),
     "item-kNN": (
         item_neighbours,
-        {"of": ("customers", "visits"), "neighbours": (50, 300), "shrinkage": (0, 10),
+        {"of": ("customers", "visits"), "neighbours": (50, 300, 1000), "shrinkage": (0, 10, 30),
          "itself": (0.0, 1.0), "counts": (False, True)},
     ),
     "ALS": (
         als,
-        {"factors": (32, 64, 128), "regularization": (0.01, 0.1, 1.0), "alpha": (1, 5)},
+        {"factors": (64, 128, 256), "regularization": (0.1, 1.0, 5.0), "alpha": (0.5, 1, 5)},
     ),
 }  # fmt: skip
 

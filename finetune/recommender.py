@@ -46,7 +46,7 @@ from knowledge.recommend.types import Floats, Rows
 
 log = logging.getLogger(__name__)
 REPORT = "report.html"
-_SHOWN = 20  # goods of an order that are measured
+_SHOWN, _WEIGHED = 20, 60  # goods of an order that are measured; customers whose features are
 _REFERENCES = {"own frequency": "own_by_visit", "popular": "sold_30"}
 
 
@@ -196,26 +196,29 @@ def _fitted(
 def _held_out(
     run: _Run, context: Context, ranker: Ranker
 ) -> tuple[dict[str, Any], dict[str, float]]:
-    """Scores on the held-out day beside two references, and by how much NDCG@10 falls without each
-    feature: at its mean for everybody."""
+    """Scores on the held-out day beside two references, and by how much NDCG@10 of some customers
+    falls without each feature: at its mean for everybody."""
     day = run.days[0]
     asked = asked_on(run.sales.held, day, run.recipe.horizon_days)
-    every = list(tqdm(features(context, [a.past for a in asked], day), total=len(asked)))
     bought = [each.bought for each in asked]
+    ways = {"recommender": ranker.scores}
+    ways |= {name: _column(NAMES.index(feature)) for name, feature in _REFERENCES.items()}
+    orders: dict[str, list[Rows]] = {name: [] for name in ways}
+    some: list[Floats] = []
+    every = features(context, [a.past for a in asked], day)
+    for rows in tqdm(every, total=len(asked)):
+        for name, way in ways.items():
+            orders[name].append(best(way(rows), _SHOWN))
+        if len(some) < _WEIGHED:
+            some.append(rows)
+    found = {name: dict(by_group(measure(order, bought), asked)) for name, order in orders.items()}
 
-    def orders(score: Callable[[Floats], Floats]) -> list[Rows]:
-        return [best(score(rows), _SHOWN) for rows in every]
+    def ndcg(way: Callable[[Floats], Floats]) -> float:
+        told = measure([best(way(rows), _SHOWN) for rows in some], bought[: len(some)])
+        return float(np.nanmean(told.ndcg))
 
-    whole = measure(orders(ranker.scores), bought)
-    found = {"recommender": by_group(whole, asked)}
-    for name, feature in _REFERENCES.items():
-        order = orders(_column(NAMES.index(feature)))
-        found[name] = by_group(measure(order, bought), asked)
-    weights = {}
-    for place, name in enumerate(NAMES):
-        left = measure(orders(_without(ranker, place)), bought)
-        weights[name] = round(float(np.nanmean(whole.ndcg) - np.nanmean(left.ndcg)), 4)
-    return found, weights
+    whole = ndcg(ranker.scores)
+    return found, {n: round(whole - ndcg(_without(ranker, i)), 4) for i, n in enumerate(NAMES)}
 
 
 def _column(place: int) -> Callable[[Floats], Floats]:
