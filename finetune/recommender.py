@@ -201,7 +201,7 @@ def _held_out(
     day = run.days[0]
     asked = asked_on(run.sales.held, day, run.recipe.horizon_days)
     bought = [each.bought for each in asked]
-    ways = {"recommender": ranker.scores}
+    ways: dict[str, Callable[[Floats], Floats]] = {"recommender": ranker.scores}
     ways |= {name: _column(NAMES.index(feature)) for name, feature in _REFERENCES.items()}
     orders: dict[str, list[Rows]] = {name: [] for name in ways}
     some: list[Floats] = []
