@@ -85,6 +85,8 @@ def plain_reason(outcome: Outcome, language: str) -> str:
             return phrases.say("why_order", language)
         case Answer(reason="products:found"):
             return phrases.say("why_products", language)
+        case Answer(reason="recommend:told"):
+            return phrases.say("why_recommended", language)
         case Answer(reason="curated"):
             return phrases.say("why_curated", language)
         case Answer(citations=citations, generator=generator) if citations:

@@ -39,6 +39,7 @@ from finetune.errors import FinetuneError
 from finetune.evaluation_commands import evaluations
 from finetune.manifest import INT8_ENGINE, NF4_ENGINE
 from finetune.reader_commands import readers
+from finetune.recommender_commands import recommenders
 from finetune.registry import Registry
 from finetune.settings import (
     METHODS,
@@ -337,6 +338,7 @@ def rollback(home: Home = DEFAULT_HOME, as_json: Json = False) -> None:
 
 app.add_typer(readers)
 app.add_typer(evaluations)
+app.add_typer(recommenders)
 
 if __name__ == "__main__":
     app()

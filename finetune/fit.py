@@ -15,6 +15,8 @@ import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -88,12 +90,19 @@ class Stateless:
 
 
 def fit(
-    objective: Objective, plan: Plan, folder: Path, run: Mapping[str, Any], *, resume: bool
+    objective: Objective,
+    plan: Plan,
+    folder: Path,
+    run: Mapping[str, Any],
+    *,
+    resume: bool,
+    wandb_project: str = "",
 ) -> None:
     """Train in place. `folder` takes checkpoints and TensorBoard logs; `run` says what the weights
-    depend on beside the plan.
+    depend on beside the plan; a Weights & Biases project is logged to where one is named.
 
-    With `resume` a run that was cut off goes on. Raises RecipeError when it was another one.
+    With `resume` a run that was cut off goes on. Raises RecipeError when it was another one, or
+    cannot be tracked.
     """
     open_run(folder, {"plan": asdict(plan), **run}, resume)
     groups = objective.groups()
@@ -101,7 +110,7 @@ def fit(
     optimizer = torch.optim.AdamW(groups)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, plan.rate)
     done = _restore(folder / _STATE, objective, parameters, optimizer, schedule)
-    board = _Board(folder / _BOARD)
+    board = _Board(folder, wandb_project)
     for step in tqdm(range(done, plan.steps), initial=done, total=plan.steps, file=sys.stderr):
         torch.manual_seed(plan.seed + step)
         losses = objective.losses(step)
@@ -141,9 +150,11 @@ def is_finished(out: Path, product: str) -> bool:
 
 
 def finish(out: Path) -> None:
-    """Forget the checkpoint, when the result has been written to out; the logs stay."""
+    """Forget the checkpoints, of all stages, when the result has been written to out; the logs
+    stay."""
     for name in (_STATE, _BEGUN, _RUN):
-        (training_folder(out) / name).unlink(missing_ok=True)
+        for path in training_folder(out).rglob(name):
+            path.unlink()
 
 
 def weights_digest(module: torch.nn.Module) -> str:
@@ -212,18 +223,37 @@ def board_writer(folder: Path) -> Any:
     return None
 
 
-class _Board:
-    """TensorBoard logs, where the package is installed."""
+def require_wandb(project: str) -> None:
+    """Raise RecipeError where a project is named and the package that logs to it is missing."""
+    if project and find_spec("wandb") is None:
+        raise RecipeError("wandb_project needs the package wandb: pip install wandb")
 
-    def __init__(self, folder: Path) -> None:
-        self._writer = board_writer(folder)
+
+class _Board:
+    """TensorBoard logs, where the package is installed, and Weights & Biases, where asked for."""
+
+    def __init__(self, folder: Path, project: str) -> None:
+        require_wandb(project)
+        self._writer = board_writer(folder / _BOARD)
+        self._run: Any = None
+        if project:
+            # A run that goes on is the same one there: its id is that of what it depends on.
+            name = hashlib.sha256((folder / _RUN).read_bytes()).hexdigest()[:16]
+            self._run = import_module("wandb").init(
+                project=project, id=name, name=folder.name, dir=str(folder), resume="allow"
+            )
 
     def add(self, losses: Mapping[str, Tensor], step: int) -> None:
         """The losses of a step."""
         for name, loss in losses.items() if self._writer else ():
             self._writer.add_scalar(f"loss/{name}", float(loss), step)
+        if self._run:
+            told = {f"loss/{name}": float(loss) for name, loss in losses.items()}
+            self._run.log(told, step=step)
 
     def close(self) -> None:
         """Write what is left."""
         if self._writer:
             self._writer.close()
+        if self._run:
+            self._run.finish()

@@ -14,7 +14,6 @@ import random
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +33,7 @@ from transformers.integrations import TensorBoardCallback
 
 from finetune.errors import RecipeError
 from finetune.examples import IGNORED
-from finetune.fit import board_writer, open_run, training_folder
+from finetune.fit import board_writer, open_run, require_wandb, training_folder
 from finetune.optimizer import MuonWithAdamW
 from finetune.precision import has_bfloat16
 from finetune.settings import Recipe, WholeModelRecipe
@@ -286,9 +285,8 @@ def begin(out: Path, fingerprint: dict[str, Any], recipe: Recipe, resume: bool) 
 
     Raises RecipeError when it was begun with another recipe, data or base, or cannot be tracked.
     """
+    require_wandb(recipe.wandb_project)
     if recipe.wandb_project:
-        if find_spec("wandb") is None:
-            raise RecipeError("wandb_project needs the package wandb: pip install wandb")
         os.environ["WANDB_PROJECT"] = recipe.wandb_project  # all that its callback reads
     if recipe.threads:
         torch.set_num_threads(recipe.threads)

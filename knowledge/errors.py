@@ -4,7 +4,8 @@ KnowledgeError
 ├── SourceError      a source cannot be read at all (missing folder, unknown format)
 ├── EmptyKnowledge   nothing has been published yet
 ├── VersionError     a version is missing, damaged, or being written by another process
-└── EncoderError     the encoder is missing or is not the one expected
+├── EncoderError     the encoder is missing or is not the one expected
+└── RecommenderError a recommender's folder is incomplete, damaged or of another program
 """
 
 
@@ -26,3 +27,7 @@ class VersionError(KnowledgeError):
 
 class EncoderError(KnowledgeError):
     """The encoder's weights are missing or differ from the expected ones."""
+
+
+class RecommenderError(KnowledgeError):
+    """A recommender's folder cannot be used; train it anew."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -78,6 +80,46 @@ def test_losses_are_logged_for_tensorboard(tmp_path: Path):
     pytest.importorskip("tensorboard")
     fit(Line(), PLAN, tmp_path / "run", {}, resume=False)
     assert list((tmp_path / "run" / "tensorboard").glob("events.*"))
+
+
+class Run:
+    """What the package wandb would make of a run."""
+
+    def __init__(self, **given: Any) -> None:
+        self.given, self.steps, self.ended = given, list[int](), False
+
+    def log(self, told: Mapping[str, float], step: int) -> None:
+        assert told.keys() == {"loss/error"}
+        self.steps.append(step)
+
+    def finish(self) -> None:
+        self.ended = True
+
+
+def test_a_project_is_logged_to_as_one_run_also_when_it_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    runs: list[Run] = []
+
+    def init(**given: Any) -> Run:
+        runs.append(Run(**given))
+        return runs[-1]
+
+    monkeypatch.setattr("finetune.fit.find_spec", lambda name: object())
+    monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(init=init))
+    with pytest.raises(KeyboardInterrupt):
+        fit(Line(cut=17), PLAN, tmp_path / "run", {}, resume=False, wandb_project="shop")
+    fit(Line(), PLAN, tmp_path / "run", {}, resume=True, wandb_project="shop")
+    assert [run.given["project"] for run in runs] == ["shop", "shop"]
+    assert runs[0].given["id"] == runs[1].given["id"]
+    assert [run.steps for run in runs] == [[0, 10], [10, 20]]
+    assert runs[1].ended
+
+
+def test_a_project_without_the_package_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("finetune.fit.find_spec", lambda name: None)
+    with pytest.raises(RecipeError, match="pip install wandb"):
+        fit(Line(), PLAN, tmp_path / "run", {}, resume=False, wandb_project="shop")
 
 
 def test_rates_rise_and_then_fall():
