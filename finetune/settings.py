@@ -168,7 +168,7 @@ class AdapterRecipe(Recipe):
         return initial, final
 
 
-R = TypeVar("R", bound=Recipe)
+R = TypeVar("R", bound=BaseModel)
 
 
 def load_recipe(path: Path, kind: type[R]) -> R:

@@ -4,7 +4,8 @@ KnowledgeError
 ├── SourceError      a source cannot be read at all (missing folder, unknown format)
 ├── EmptyKnowledge   nothing has been published yet
 ├── VersionError     a version is missing, damaged, or being written by another process
-└── EncoderError     the encoder is missing or is not the one expected
+├── EncoderError     the encoder is missing or is not the one expected
+└── PropensityError  a propensity model is missing, damaged, or does not earn promotion
 """
 
 
@@ -26,3 +27,7 @@ class VersionError(KnowledgeError):
 
 class EncoderError(KnowledgeError):
     """The encoder's weights are missing or differ from the expected ones."""
+
+
+class PropensityError(KnowledgeError):
+    """A propensity model cannot be loaded, or must not be promoted."""
