@@ -53,7 +53,7 @@ _SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of a kind in a mixture
 class Choice:
     """A mixture of kinds and the margins of the validation rows that it gives."""
 
-    parts: Mapping[Kind, float]
+    parts: Mapping[str, float]
     margins: Matrix
 
     @property
@@ -64,7 +64,8 @@ class Choice:
     @property
     def order(self) -> tuple[int, int]:
         """The simpler first: one model before a mixture, and as KINDS has them."""
-        return len(self.parts), max(KINDS.index(kind) for kind in self.parts)
+        places: tuple[str, ...] = KINDS
+        return len(self.parts), max(places.index(kind) for kind in self.parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +145,10 @@ def train_propensity(
     log.info("%d rows to learn from, %d to choose by, %d to measure on",
              len(folds.learnt), len(folds.held), len(lesson.test))  # fmt: skip
     with tracked(recipe.wandb_project, folder):
-        tried = {kind: _best(kind, folds, recipe, folder, search) for kind in recipe.kinds}
-        scorers = {
+        tried: dict[str, Tried] = {
+            kind: _best(kind, folds, recipe, folder, search) for kind in recipe.kinds
+        }
+        scorers: dict[str, Scorer] = {
             kind: fitted(best, lesson.refit, recipe, folder / f"{kind}-whole")
             for kind, best in tried.items()
         }
@@ -180,7 +183,7 @@ def measure(model: Model, test: Table, recipe: PropensityRecipe) -> dict[str, An
     )  # fmt: skip
 
 
-def choices_of(tried: Mapping[Kind, Tried], recipe: PropensityRecipe) -> list[Choice]:
+def choices_of(tried: Mapping[str, Tried], recipe: PropensityRecipe) -> list[Choice]:
     """Each kind by itself, then the best of their mixtures' shares one after the other."""
     choices = [Choice({kind: 1.0}, best.margins) for kind, best in tried.items()]
     if not recipe.blend:
@@ -232,7 +235,7 @@ def _best(
 
 def _model(
     choice: Choice,
-    scorers: Mapping[Kind, Scorer],
+    scorers: Mapping[str, Scorer],
     held: Table,
     lesson: Lesson,
     recipe: PropensityRecipe,
@@ -274,7 +277,7 @@ def _pr_auc(margins: Matrix, held: Table) -> float:
     return float(average_precision_score(held.labels, margins))
 
 
-def _training(tried: Mapping[Kind, Tried], lesson: Lesson) -> dict[str, Any]:
+def _training(tried: Mapping[str, Tried], lesson: Lesson) -> dict[str, Any]:
     """What became of the recipe: the settings and lengths chosen, and how many rows."""
     return {
         "settings": {kind: dict(best.settings) for kind, best in tried.items()},

@@ -147,7 +147,8 @@ def _boosting(rows: Table, settings: Settings, recipe: PropensityRecipe, trees: 
         early_stopping=False,
         random_state=recipe.seed,
     )
-    return model.fit(rows.features, rows.labels)
+    unknown = np.isnan(rows.features).all(0)  # which scikit-learn cannot cut into bins
+    return model.fit(np.where(unknown, 0.0, rows.features), rows.labels)
 
 
 def _boosting_course(

@@ -22,7 +22,7 @@ class PropensityRecipe(BaseModel):
     half_life_days: float = Field(
         90.0, gt=0, description="Days after which what was bought counts half, for the network."
     )
-    folds: int = Field(4, ge=2, description="Groups of customers; each is judged by the others'.")
+    folds: int = Field(3, ge=2, description="Groups of customers; each is judged by the others'.")
     kinds: tuple[Kind, ...] = Field(KINDS, min_length=1, description="Models to try.")
     blend: bool = Field(True, description="Try mixtures of the models, in steps of a quarter.")
     resamples: int = Field(500, ge=50, description="Bootstrap samples, of customers.")
@@ -31,9 +31,9 @@ class PropensityRecipe(BaseModel):
         (0.003, 0.03, 0.3, 3.0), description="Weights of the summed loss beside the L2 penalty."
     )
     boosting_rate: float = Field(0.05, gt=0, le=1, description="Shrinkage of a tree's values.")
-    boosting_trees: int = Field(300, ge=1, description="Most trees; validation says how many.")
+    boosting_trees: int = Field(200, ge=1, description="Most trees; validation says how many.")
     boosting_leaves: tuple[int, ...] = Field((4, 8, 16), description="Most leaves of a tree.")
-    boosting_rows: tuple[int, ...] = Field((20, 100), description="Fewest rows in a leaf.")
+    boosting_rows: tuple[int, ...] = Field((50,), description="Fewest rows in a leaf.")
     boosting_columns: float = Field(0.5, gt=0, le=1, description="Share of columns at a split.")
     boosting_l2: tuple[float, ...] = Field((1.0, 30.0), description="L2 penalty of leaf values.")
 
