@@ -73,6 +73,7 @@ def main() -> None:
     parser.add_argument("--recipe", type=Path, default=RECIPES / "propensity.yaml")
     parser.add_argument("--page", type=Path, help="HTML report of the shipped model")
     parser.add_argument("--work", type=Path, help="folder that keeps the model")
+    parser.add_argument("--resume", action="store_true", help="go on with what is in --work")
     arguments = parser.parse_args()
     folder = data_folder() / _FOLDER
     settings, recipe = load_settings(), load_recipe(arguments.recipe, PropensityRecipe)
@@ -88,7 +89,9 @@ def main() -> None:
     vectors = dict(zip(names, titles, strict=True))
     with tempfile.TemporaryDirectory() as temporary:
         out = (arguments.work or Path(temporary)) / "propensity"
-        trained = train_propensity(out, customers, recipe, vectors, known_until=until)
+        trained = train_propensity(
+            out, customers, recipe, vectors, known_until=until, resume=arguments.resume
+        )
     model, lesson = trained.model, trained.lesson
     test, manifest = lesson.test, model.manifest
     if arguments.page:

@@ -1,9 +1,9 @@
 """Train what says whether a customer buys again: `python -m finetune propensity`.
 
 Logistic regression, gradient boosting and a network get the same rows and are judged by the same
-validation rows, and so are mixtures of them. What validation ranks first ships, unless a simpler
-one is within a standard error of it (Breiman et al., "Classification and regression trees", 1984,
-section 3.4.3); it is then fitted to all that was known before the test, and measured once on that.
+validation rows, and so are mixtures of them. What ranks those best ships, the simpler of a tie, and
+a mixture only where it is clearly ahead; it is then fitted to all that was known before the test,
+and measured once on that.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ from knowledge.propensity.types import HORIZON_DAYS
 log = logging.getLogger(__name__)
 Try = Callable[[Mapping[str, Any]], Tried]
 Search = Callable[[Kind, Try, Path], Sequence[Tried]]
+_TIE = 0.001  # PR-AUC, a tenth of what chance moves it by
 _SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of a kind in a mixture
 
 
@@ -197,17 +198,18 @@ def choices_of(tried: Mapping[str, Tried], recipe: PropensityRecipe) -> list[Cho
 
 
 def simplest(choices: Sequence[Choice], held: Table, recipe: PropensityRecipe) -> Choice:
-    """The first in order of simplicity that ranks the held rows within a standard error of the best
-    of them; the error is that of the difference."""
-    best = max(choices, key=lambda c: _pr_auc(c.margins, held))
-    for choice in sorted(choices, key=lambda c: (*c.order, -_pr_auc(c.margins, held))):
-        behind, error, _, _ = difference(
-            best.margins, choice.margins, held.labels, held.customers,
-            recipe.resamples, recipe.seed,
-        )  # fmt: skip
-        if choice is best or behind <= error:
-            return choice
-    return best
+    """The kind that ranks the held rows best, the simpler of a tie; a mixture only where it is
+    ahead of that by more than the standard error of the difference (Breiman et al.,
+    "Classification and regression trees", 1984, section 3.4.3)."""
+    kinds = [c for c in choices if len(c.parts) == 1]
+    best = max(_pr_auc(c.margins, held) for c in kinds)
+    tied = (c for c in kinds if _pr_auc(c.margins, held) >= best - _TIE)
+    single = min(tied, key=lambda c: c.order)
+    mixture = max(choices, key=lambda c: _pr_auc(c.margins, held))
+    ahead, error, _, _ = difference(
+        mixture.margins, single.margins, held.labels, held.customers, recipe.resamples, recipe.seed
+    )
+    return mixture if len(mixture.parts) > 1 and ahead > error else single
 
 
 def _best(

@@ -78,7 +78,9 @@ def grid(kind: Kind, recipe: PropensityRecipe) -> list[dict[str, Any]]:
         "boosting": {
             "leaves": recipe.boosting_leaves, "rows": recipe.boosting_rows, "l2": recipe.boosting_l2
         },
-        "network": {"hidden": recipe.hidden, "dropout": recipe.dropout},
+        "network": {
+            "hidden": recipe.hidden, "projected": recipe.projected, "dropout": recipe.dropout
+        },
     }  # fmt: skip
     names = axes[kind]
     return [dict(zip(names, values, strict=True)) for values in product(*names.values())]
@@ -163,25 +165,31 @@ def _boosting_course(
 def dumped(model: Any, rows: Table) -> Boosted:
     """scikit-learn's boosted trees as arrays that need no scikit-learn. Raises FinetuneError should
     a version of it keep them otherwise, so that they would say something else."""
-    columns: list[tuple[NDArray[Any], ...]] = []
-    roots, start = [], 0
+    columns: dict[str, list[NDArray[Any]]] = {name: [] for name in Nodes.__slots__}
+    start = 0
     for (tree,) in model._predictors:
         nodes = tree.nodes
         leaf = nodes["is_leaf"].astype(bool)
-        children = [
+        left, right = (
             np.where(leaf, -1, nodes[side].astype(np.int64) + start).astype(np.int32)
             for side in ("left", "right")
-        ]
-        columns.append((
-            nodes["feature_idx"].astype(np.int16), nodes["num_threshold"].astype(np.float64),
-            nodes["missing_go_to_left"].astype(bool), *children,
-            nodes["value"].astype(np.float64), nodes["count"].astype(np.float64),
-        ))  # fmt: skip
-        roots.append(start)
+        )
+        kept = {
+            "feature": nodes["feature_idx"].astype(np.int16),
+            "threshold": nodes["num_threshold"].astype(np.float64),
+            "missing_left": nodes["missing_go_to_left"].astype(bool),
+            "left": left,
+            "right": right,
+            "value": nodes["value"].astype(np.float64),
+            "cover": nodes["count"].astype(np.float64),
+            "roots": np.array([start], dtype=np.int32),
+        }
+        for name, column in kept.items():
+            columns[name].append(column)
         start += len(nodes)
-    joined = [np.concatenate(column) for column in zip(*columns, strict=True)]
+    joined = {name: np.concatenate(parts) for name, parts in columns.items()}
     base = float(np.ravel(model._baseline_prediction)[0])
-    boosted = Boosted(Nodes(*joined, np.array(roots, dtype=np.int32)), base)
+    boosted = Boosted(Nodes.of(joined), base)
     probe = rows.where(np.arange(len(rows)) < 500)
     apart = boosted.margins(probe.inputs) - np.ravel(model.decision_function(probe.features))
     if np.abs(apart).max() > _AGREE:

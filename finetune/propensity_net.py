@@ -33,8 +33,9 @@ class _Net(nn.Module):
 
     def __init__(self, columns: int, width: int, hidden: int, projected: int, dropout: float):
         super().__init__()
-        self.project = nn.Linear(width, projected, bias=False) if width else None
-        self.hidden = nn.Linear(columns + (projected if width else 0), hidden)
+        reads = width and projected
+        self.project = nn.Linear(width, projected, bias=False) if reads else None
+        self.hidden = nn.Linear(columns + (projected if reads else 0), hidden)
         self.out = nn.Linear(hidden, 1)
         self.drop = nn.Dropout(dropout)
 
@@ -76,7 +77,7 @@ class PropensityObjective:
         self.stop_after = stop_after
         self.net = _Net(
             learnt.features.shape[1], learnt.tastes.shape[1],
-            settings["hidden"], recipe.projected, settings["dropout"],
+            settings["hidden"], settings["projected"], settings["dropout"],
         )  # fmt: skip
         self.per_epoch = math.ceil(len(learnt) / recipe.batch_size)
         self.course: list[Tensor] = []

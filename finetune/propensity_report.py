@@ -77,19 +77,20 @@ def report_of(model: Model, test: Table, scores: dict[str, Any], seed: int) -> P
         for n in drawn
     ])  # fmt: skip
     most = float(np.abs(moved).max()) or 1.0
-    place = lambda shift: round(WIDTH / 2 * (1 + float(shift) / most), 1)  # noqa: E731
     named = [(f.name, f.unit, f.meaning) for f in FEATURES]
     named.append((TASTE, "other", "what was bought, as the encoder reads its titles"))
     order = np.argsort(-np.abs(moved).mean(0))[:_SHOWN]
     influences = []
-    for n in order:
+    for n in map(int, order):
         shades = _ranks(values[:, n]) if n < len(FEATURES) else [None] * len(drawn)
         jitter = rng.uniform(-0.32, 0.32, len(drawn)) * ROW
         dots = tuple(
-            Dot(place(shift), round(float(up), 1), shade)
+            Dot(round(WIDTH / 2 * (1 + float(shift) / most), 1), round(float(up), 1), shade)
             for shift, up, shade in zip(moved[:, n], jitter, shades, strict=True)
         )
-        influences.append(Influence(*named[n], round(float(np.abs(moved[:, n]).mean()), 3), dots))
+        name, unit, meaning = named[n]
+        mean = round(float(np.abs(moved[:, n]).mean()), 3)
+        influences.append(Influence(name, unit, meaning, mean, dots))
     points = reliability(model.probabilities(test.inputs), test.labels)
     return PropensityReport(model.manifest, scores, points, influences, WIDTH / 2)
 

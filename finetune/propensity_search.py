@@ -62,6 +62,7 @@ def _proposed(trial: optuna.Trial, kind: Kind) -> dict[str, Any]:
         trial.suggest_float("l2", 0.1, 100.0, log=True)
     else:
         trial.suggest_int("hidden", 8, 96, log=True)
+        trial.suggest_categorical("projected", [0, 4, 8, 16])
         trial.suggest_float("dropout", 0.0, 0.6)
     return _settings(kind, trial.params)
 
@@ -69,5 +70,5 @@ def _proposed(trial: optuna.Trial, kind: Kind) -> dict[str, Any]:
 def _settings(kind: Kind, params: Mapping[str, Any]) -> dict[str, Any]:
     """In the order of the grid, so that equal settings are one attempt."""
     names = {"logistic": ("c",), "boosting": ("leaves", "rows", "l2"),
-             "network": ("hidden", "dropout")}[kind]  # fmt: skip
+             "network": ("hidden", "projected", "dropout")}[kind]  # fmt: skip
     return {name: params[name] for name in names}

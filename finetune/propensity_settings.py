@@ -37,8 +37,10 @@ class PropensityRecipe(BaseModel):
     boosting_columns: float = Field(0.5, gt=0, le=1, description="Share of columns at a split.")
     boosting_l2: tuple[float, ...] = Field((1.0, 30.0), description="L2 penalty of leaf values.")
 
-    hidden: tuple[int, ...] = Field((16, 48), description="Units of the network's hidden layer.")
-    projected: int = Field(8, ge=1, description="Units that what was bought is projected to.")
+    hidden: tuple[int, ...] = Field((48,), description="Units of the network's hidden layer.")
+    projected: tuple[int, ...] = Field(
+        (0, 8), description="Units that what was bought is projected to; 0: it is not read."
+    )
     dropout: tuple[float, ...] = Field((0.1, 0.4), description="Share of inputs dropped.")
     weight_decay: float = Field(0.05, ge=0, description="AdamW's decoupled decay, per step.")
     learning_rate: float = Field(2e-3, gt=0, description="Peak of the cosine schedule, per step.")

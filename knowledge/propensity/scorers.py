@@ -23,7 +23,7 @@ class Inputs:
     """Rows to score: (rows, features), and (rows, width) what they bought, where that is read."""
 
     features: Matrix
-    tastes: Matrix
+    tastes: NDArray[np.floating[Any]]
 
 
 class Scorer(Protocol):
@@ -156,7 +156,7 @@ class Network:
             found[order] += moved / len(orders)
         return found
 
-    def _run(self, columns: Matrix, tastes: Matrix) -> Matrix:
+    def _run(self, columns: Matrix, tastes: NDArray[np.floating[Any]]) -> Matrix:
         joined = np.concatenate([columns, tastes @ self.project], axis=1)
         hidden = np.maximum(joined @ self.hidden + self.hidden_bias, 0.0)
         return np.asarray(hidden @ self.out + self.bias)

@@ -53,7 +53,7 @@ def toy_recipe(**changes: Any) -> PropensityRecipe:
         **{
             "step_days": 20.0, "folds": 2, "resamples": 50, "logistic_c": (0.1,),
             "boosting_trees": 20, "boosting_leaves": (4,), "boosting_rows": (10,),
-            "boosting_l2": (1.0,), "hidden": (8,), "dropout": (0.1,), "projected": 2,
+            "boosting_l2": (1.0,), "hidden": (8,), "dropout": (0.1,), "projected": (2,),
             "batch_size": 64, "epochs": 3, "checkpoint_steps": 4, "threads": 1,
         } | changes
     )  # fmt: skip

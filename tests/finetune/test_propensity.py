@@ -137,8 +137,8 @@ def test_all_kinds_find_the_regulars_and_what_ships_is_best_or_simpler(
     for name, found in manifest.scores_of.items():
         assert found["pr_auc"] > found["positives"] + 0.2, name
     shipped = "blend" if len(manifest.parts) > 1 else next(iter(manifest.parts))
-    best = max(manifest.chosen_by.values())
-    assert manifest.chosen_by[shipped] > best - 0.05
+    best = max(score for name, score in manifest.chosen_by.items() if name != "blend")
+    assert manifest.chosen_by[shipped] > best - 0.0011
     assert manifest.scores == manifest.scores_of[shipped]
 
 
@@ -164,7 +164,7 @@ def test_boosted_trees_say_the_same_without_scikit_learn(trained: tuple[Path, Tr
 
 
 def test_an_interrupted_run_ends_with_the_same_weights(
-    trained: tuple[Path, Trained], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe, out = toy_recipe(kinds=("network",)), tmp_path / "cut"
     train_propensity(tmp_path / "whole", CUSTOMERS, recipe, VECTORS)
@@ -193,7 +193,7 @@ def test_a_run_does_not_go_on_with_other_data(tmp_path: Path) -> None:
 
 
 def test_what_was_tried_already_is_not_tried_again(
-    trained: tuple[Path, Trained], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe, out = toy_recipe(kinds=("logistic",), logistic_c=(0.1, 1.0)), tmp_path / "model"
     tried: list[Any] = []
@@ -233,13 +233,16 @@ def test_the_simplest_of_what_cannot_be_told_apart_ships() -> None:
     good = labels + rng.normal(size=200) * 0.5
     alike = good + rng.normal(size=200) * 1e-3
     worse = labels + rng.normal(size=200) * 2.0
-    recipe = toy_recipe(resamples=100)
     tie = [Choice({"boosting": 1.0}, good), Choice({"logistic": 1.0}, alike)]
-    assert simplest(tie, held, recipe).name == "logistic"
+    assert simplest(tie, held, toy_recipe()).name == "logistic"
     clear = [Choice({"boosting": 1.0}, good), Choice({"logistic": 1.0}, worse)]
-    assert simplest(clear, held, recipe).name == "boosting"
+    assert simplest(clear, held, toy_recipe()).name == "boosting"
+    added = Choice({"logistic": 0.5, "boosting": 0.5}, good + 1e-3 * labels)
+    assert simplest([*clear, added], held, toy_recipe()).name == "boosting", "hardly ahead"
+    ahead = Choice({"logistic": 0.5, "boosting": 0.5}, good + labels)
+    assert simplest([*clear, ahead], held, toy_recipe()).name == "blend"
     tried = {k: Tried(k, {}, m, 0, 0.0) for k, m in (("logistic", worse), ("boosting", good))}
-    blends = [c for c in choices_of(tried, recipe) if c.name == "blend"]  # type: ignore[arg-type]
+    blends = [c for c in choices_of(tried, toy_recipe()) if c.name == "blend"]  # type: ignore[arg-type]
     assert {tuple(c.parts.values()) for c in blends} == {(0.25, 0.75), (0.5, 0.5), (0.75, 0.25)}
 
 
