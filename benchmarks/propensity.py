@@ -49,7 +49,7 @@ def compared(
     test, refit = lesson.test, lesson.refit
     ours, theirs = model.margins(test.inputs), boosting.margins(test.inputs)
     drawn = (recipe.resamples, recipe.seed)
-    gap, _, low, high = difference(ours, theirs, test.labels, test.customers, *drawn)
+    gap, low, high = difference(ours, theirs, test.labels, test.customers, *drawn)
     new = ~np.isin(test.customers, refit.customers)
     found: dict[str, Any] = {
         "ships": "+".join(model.manifest.parts),
