@@ -158,7 +158,7 @@ def train_propensity(
     log.info("validation chooses %s", dict(chosen.parts))
     models = {
         choice.name: _model(choice, scorers, folds.held, lesson, recipe, data)
-        for choice in (*choices[: len(tried)], chosen)
+        for choice in (*choices[: len(tried)], *_best_mixture(choices, folds.held), chosen)
     }
     measured = {name: measure(m, lesson.test, recipe) for name, m in models.items()}
     model = models[chosen.name]
@@ -195,6 +195,12 @@ def choices_of(tried: Mapping[str, Tried], recipe: PropensityRecipe) -> list[Cho
             margins = sum((s * tried[k].margins for k, s in parts.items()), np.zeros(1))
             choices.append(Choice(parts, np.asarray(margins)))
     return choices
+
+
+def _best_mixture(choices: Sequence[Choice], held: Table) -> list[Choice]:
+    """The mixture that ranks the held rows best, to be measured beside the others; at most one."""
+    mixtures = [c for c in choices if len(c.parts) > 1]
+    return sorted(mixtures, key=lambda c: -_pr_auc(c.margins, held))[:1]
 
 
 def simplest(choices: Sequence[Choice], held: Table, recipe: PropensityRecipe) -> Choice:
