@@ -9,6 +9,7 @@ from typing import Any
 
 from assistant.analytics import Analytics, Figures, Times
 from assistant.drift import Alert, in_words
+from assistant.outlook_figures import BandFigures
 from assistant.shares import Share
 from assistant.spreadsheet import csv_lines
 
@@ -29,7 +30,9 @@ def as_csv(rows: Sequence[tuple[date, str, Figures]]) -> str:
     return "".join(csv_lines(lines))
 
 
-def as_json(analytics: Analytics, alerts: Sequence[Alert]) -> dict[str, Any]:
+def as_json(
+    analytics: Analytics, alerts: Sequence[Alert], bands: Sequence[BandFigures] = ()
+) -> dict[str, Any]:
     """All of it; each rate with its 95% interval."""
 
     def named(groups: Sequence[tuple[object, Figures]], name: str) -> list[dict[str, Any]]:
@@ -45,6 +48,9 @@ def as_json(analytics: Analytics, alerts: Sequence[Alert]) -> dict[str, Any]:
         "languages": named(analytics.languages, "language"),
         "handoffs": [{"reason": reason, "count": n} for reason, n in analytics.handoffs],
         "complaints": [{"text": text, "count": n} for text, n in analytics.complaints],
+        "bands": [
+            asdict(b) | {"hard": _share(b.hard), "handed_off": _share(b.handed_off)} for b in bands
+        ],
         "alerts": [
             {
                 "measure": a.measure,
@@ -68,7 +74,9 @@ def _share(share: Share) -> dict[str, Any]:
     return {"rate": share.rate, "interval": share.interval, "hits": share.hits, "of": share.of}
 
 
-def as_lines(analytics: Analytics, alerts: Sequence[Alert]) -> Iterator[str]:
+def as_lines(
+    analytics: Analytics, alerts: Sequence[Alert], bands: Sequence[BandFigures] = ()
+) -> Iterator[str]:
     """The most important of it, for a terminal."""
     total = analytics.total
     yield from (f"ALERT: {in_words(alert)}" for alert in alerts)
@@ -92,6 +100,11 @@ def as_lines(analytics: Analytics, alerts: Sequence[Alert]) -> Iterator[str]:
             shares = ("handed_off", "unanswered", "down")
             told = [f"{n} {_percent(figures.rates[n])}" for n in shares]
             yield f"  version {version}: {figures.questions} questions, {', '.join(told)}"
+    for band in bands:
+        yield (
+            f"  outlook {band.band}: {band.customers} customers, {band.conversations} talks,"
+            f" hard {_percent(band.hard)}, handed_off {_percent(band.handed_off)}"
+        )
 
 
 def _percent(share: Share) -> str:

@@ -27,9 +27,7 @@ from assistant.pipeline import Assistant, Claims
 from assistant.products.questions import ProductQuestions
 from assistant.products.searches import SearchStore
 from assistant.products.skill import ProductSkill
-from assistant.records.seam import Records
-from assistant.records.sqlite import FILE as RECORDS_FILE
-from assistant.records.sqlite import SqliteRecords
+from assistant.records.opening import open_records
 from assistant.safety import Safety
 from assistant.served import Model, ServedModel
 from assistant.service import ChatService
@@ -87,16 +85,8 @@ def build_assistant(
 
 def _orders(settings: Settings, knowledge: KnowledgeSkill) -> OrderSkill | None:
     """Look-ups in the shop's own system, or in the home's file of orders, if there is one."""
-    own, file = settings.orders, settings.home / RECORDS_FILE
-    if own.url:
-        from assistant.records.http import HttpRecords  # its library takes a while to import
-
-        records: Records = HttpRecords(own.url, own.token, own.timeout_seconds)
-    elif file.is_file():
-        records = SqliteRecords(file)
-    else:
-        return None
-    return OrderSkill(records, own.number, knowledge)
+    records = open_records(settings)
+    return OrderSkill(records, settings.orders.number, knowledge) if records else None
 
 
 def _products(settings: Settings, knowledge: KnowledgeBase, skill: KnowledgeSkill) -> ProductSkill:

@@ -27,6 +27,7 @@ from assistant.episodes import read_episodes
 from assistant.errors import AssistantError, InputError, SettingsError
 from assistant.gaps import find_gaps
 from assistant.model_commands import model_app
+from assistant.outlook_building import outlook_figures
 from assistant.pipeline import Assistant
 from assistant.rehearsal import dial_of
 from assistant.reviewed import reviewed_dialogues
@@ -198,6 +199,8 @@ def analytics(
             since = min(period(n, now, zone)[1] for n in (days, LOOK_BACK_DAYS))
             episodes = read_episodes(store, since, now)
             alerts = find_drift(store, episodes, now, settings.false_alarms, zone)
+            began = period(days, now, zone)[1]
+            bands = outlook_figures(settings, store, [e for e in episodes if e.began >= began])
         finally:
             store.close()
         if as_csv:
@@ -206,9 +209,10 @@ def analytics(
             return
         found = analyse(episodes, days, now, zone)
         if as_json:
-            typer.echo(json.dumps(analytics_export.as_json(found, alerts), ensure_ascii=False))
+            exported = analytics_export.as_json(found, alerts, bands)
+            typer.echo(json.dumps(exported, ensure_ascii=False))
             return
-        for line in analytics_export.as_lines(found, alerts):
+        for line in analytics_export.as_lines(found, alerts, bands):
             typer.echo(line)
 
 

@@ -28,6 +28,7 @@ from pydantic import (
 
 from assistant.errors import SettingsError
 from assistant.hours import Hours
+from assistant.propensity_settings import PropensitySettings
 from assistant.safety_settings import SafetySettings
 from assistant.store_settings import BackupSettings, StoreSettings
 from assistant.tuned import FILE, Tuned, problems
@@ -133,6 +134,7 @@ class Settings(BaseModel):
     knowledge: KnowledgeSettings = KnowledgeSettings()
     model: ModelSettings = ModelSettings()
     orders: OrderSettings = OrderSettings()
+    propensity: PropensitySettings = PropensitySettings()
     safety: SafetySettings = SafetySettings()
     web: WebSettings = WebSettings()
     oidc: OidcSettings = OidcSettings()

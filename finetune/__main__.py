@@ -38,6 +38,7 @@ from finetune.command_line import (
 from finetune.errors import FinetuneError
 from finetune.evaluation_commands import evaluations
 from finetune.manifest import INT8_ENGINE, NF4_ENGINE
+from finetune.propensity_commands import propensities
 from finetune.reader_commands import readers
 from finetune.recommender_commands import recommenders
 from finetune.registry import Registry
@@ -339,6 +340,7 @@ def rollback(home: Home = DEFAULT_HOME, as_json: Json = False) -> None:
 app.add_typer(readers)
 app.add_typer(evaluations)
 app.add_typer(recommenders)
+app.add_typer(propensities)
 
 if __name__ == "__main__":
     app()

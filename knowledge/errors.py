@@ -5,7 +5,8 @@ KnowledgeError
 ├── EmptyKnowledge   nothing has been published yet
 ├── VersionError     a version is missing, damaged, or being written by another process
 ├── EncoderError     the encoder is missing or is not the one expected
-└── RecommenderError a recommender's folder is incomplete, damaged or of another program
+├── RecommenderError a recommender's folder is incomplete, damaged or of another program
+└── PropensityError  a propensity model is missing, damaged, or does not earn promotion
 """
 
 
@@ -31,3 +32,7 @@ class EncoderError(KnowledgeError):
 
 class RecommenderError(KnowledgeError):
     """A recommender's folder cannot be used; train it anew."""
+
+
+class PropensityError(KnowledgeError):
+    """A propensity model cannot be loaded, or must not be promoted."""

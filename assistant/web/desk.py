@@ -20,6 +20,7 @@ from assistant.errors import InputError
 from assistant.handoff_card import card_of
 from assistant.message_search import search_messages
 from assistant.notes import Notes
+from assistant.outlooks import Look, no_outlook
 from assistant.service import ChatService
 from assistant.web.auth import Session, Sessions
 from assistant.web.desk_canned import CannedSheet
@@ -64,8 +65,9 @@ class Screen(NamedTuple):
 class Desk:
     """The events of the page, over the chat service."""
 
-    def __init__(self, service: ChatService, sessions: Sessions) -> None:
+    def __init__(self, service: ChatService, sessions: Sessions, look: Look = no_outlook) -> None:
         self.service = service
+        self.look = look
         self.store = service.conversations
         self.sessions = sessions
         self.notes = Notes(self.store)
@@ -244,7 +246,8 @@ class Desk:
         )
 
     def _row(self, conversation: Conversation) -> Row:
-        return row_of(conversation, self._summary(conversation.id, conversation.updated))
+        summary = self._summary(conversation.id, conversation.updated)
+        return row_of(conversation, summary, self.look(conversation))
 
     def _verdicts(self, conversation_id: str) -> Verdicts:
         return {
@@ -267,9 +270,9 @@ def _id(value: object) -> str:
     return value if isinstance(value, str) and len(value) <= _MAX_ID else ""
 
 
-def build_desk(service: ChatService, sessions: Sessions) -> gr.Blocks:
+def build_desk(service: ChatService, sessions: Sessions, look: Look = no_outlook) -> gr.Blocks:
     """The page as Gradio blocks."""
-    desk = Desk(service, sessions)
+    desk = Desk(service, sessions, look)
     script = "\n".join((FOLDER / name).read_text("utf-8") for name in ("staff.js", "desk.js"))
     names = ("bar", "find", "queue", "thread", "reply", "canned", "help")
     with gr.Blocks(title="Frontdesk", analytics_enabled=False) as blocks:

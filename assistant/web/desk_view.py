@@ -10,6 +10,7 @@ from assistant.conversations import Conversation, StoredMessage
 from assistant.edits import Edit
 from assistant.handoff_card import Doubt, doubts_of
 from assistant.notes import Note
+from assistant.propensity import Outlook
 from assistant.web.desk_trace import Trace, WordWeights, trace_of
 
 _PREVIEW_CHARACTERS = 120
@@ -30,7 +31,8 @@ class Summary:
 @dataclass(frozen=True, slots=True)
 class Row:
     """A row of the queue; `since` counts from the hand-off, else from the last message; `doubt` is
-    the last thing that was doubted in the assistant's last reply."""
+    the last thing that was doubted in the assistant's last reply. `outlook` is for reading alone:
+    nothing is sorted, chosen or timed by it."""
 
     id: str
     state: str
@@ -41,6 +43,7 @@ class Row:
     preview: str
     doubt: Doubt | None
     since: float
+    outlook: Outlook | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +96,7 @@ def summarise(messages: Sequence[StoredMessage]) -> Summary:
     )
 
 
-def row_of(conversation: Conversation, summary: Summary) -> Row:
+def row_of(conversation: Conversation, summary: Summary, outlook: Outlook | None = None) -> Row:
     """A conversation as a row of the queue."""
     waiting = conversation.state == "waiting"
     since = min(summary.waiting_since or conversation.updated, conversation.updated)
@@ -108,6 +111,7 @@ def row_of(conversation: Conversation, summary: Summary) -> Row:
         preview=summary.preview,
         doubt=summary.doubt,
         since=since if waiting else conversation.updated,
+        outlook=outlook,
     )
 
 

@@ -16,6 +16,8 @@ from assistant.accounts import FIRST, Accounts
 from assistant.audit import AuditTrail
 from assistant.gaps import find_gaps
 from assistant.golden import GoldenSet
+from assistant.outlook_building import build_outlooks
+from assistant.outlooks import no_outlook
 from assistant.passwords import Passwords
 from assistant.roles import Role
 from assistant.service import ChatService
@@ -71,7 +73,11 @@ def mount_staff(app: FastAPI, settings: Settings, service: ChatService, staff: S
     publisher = Publisher(settings.own, uploads, audit)
     adapters = Adapters(settings, service)
     golden_trial = GoldenTrial(Tuner(service))
-    analytics = AnalyticsPanel(audit, settings)
+    outlooks = build_outlooks(settings, audit)
+    look = outlooks.peek if outlooks else no_outlook
+    analytics = AnalyticsPanel(
+        audit, settings, look=look, worked_out=lambda: outlooks.worked_out if outlooks else 0
+    )
     audit_log = AuditPanel(AuditTrail(audit), settings.hours.zone)
     panels: list[Panel] = [
         UploadsPanel(uploads),
@@ -102,7 +108,7 @@ def mount_staff(app: FastAPI, settings: Settings, service: ChatService, staff: S
     app.include_router(analytics_routes(analytics))
     app.include_router(audit_routes(audit_log))
     app.include_router(bench_routes(bench))
-    _mount(app, "/desk", build_desk(service, sessions), sessions)
+    _mount(app, "/desk", build_desk(service, sessions, look), sessions)
     _mount(app, "/bench", build_room_page(bench_page), sessions)
     _mount(app, "/operator", build_room_page(page), sessions)
 

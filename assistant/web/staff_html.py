@@ -12,6 +12,7 @@ import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from assistant.web.outlook_words import outlook_words
 from assistant.web.texts import DEFAULT
 
 FOLDER = Path(__file__).parent
@@ -64,7 +65,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals["label"] = label
+    environment.globals |= {"label": label, "outlook_words": outlook_words}
     environment.filters |= {"moment": moment, "elapsed": elapsed}
     return environment
 

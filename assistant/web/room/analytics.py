@@ -18,6 +18,8 @@ from assistant.analytics_export import as_csv
 from assistant.conversations import Conversations
 from assistant.drift import Alert, find_drift
 from assistant.episodes import Episode, read_episodes
+from assistant.outlook_figures import BandFigures, figures_by_band
+from assistant.outlooks import Look, no_outlook
 from assistant.settings import Settings
 from assistant.web.auth import Session
 from assistant.web.room.charts import line, stacked
@@ -35,14 +37,21 @@ _LISTED = 10  # versions
 
 class AnalyticsPanel:
     """The figures of the last days. What was read is kept until the store has changed, and for half
-    a minute at least; the number of days that somebody chooses is chosen for all."""
+    a minute at least; the number of days that somebody chooses is chosen for all. `look` tells the
+    outlooks that are known, and `worked_out` how many those are."""
 
     name, room = "analytics", "analytics"
 
     def __init__(
-        self, store: Conversations, settings: Settings, clock: Callable[[], float] = time.time
+        self,
+        store: Conversations,
+        settings: Settings,
+        clock: Callable[[], float] = time.time,
+        look: Look = no_outlook,
+        worked_out: Callable[[], int] = int,
     ) -> None:
         self.store = store
+        self._outlook, self._worked_out = look, worked_out
         self.days = 30
         self._zone, self._false_alarms = settings.hours.zone, settings.false_alarms
         self._clock = clock
@@ -76,6 +85,7 @@ class AnalyticsPanel:
             fates=_FATES,
             rates=_RATES,
             charts=_charts(found),
+            bands=self._bands(days),
             intent_name=lambda name: phrases.intent_name(name, code),
             language_name=lambda name: phrases.language_name(name, code),
         )
@@ -93,6 +103,12 @@ class AnalyticsPanel:
         with self._lock:
             now = self._renew()
             return as_csv(by_day_and_version(self._episodes, days, now, self._zone))
+
+    def _bands(self, days: int) -> Sequence[BandFigures]:
+        began = period(days, self._clock(), self._zone)[1]
+        with self._lock:
+            episodes = [e for e in self._episodes if e.began >= began]
+        return figures_by_band(episodes, self.store, self._outlook)
 
     def _analysed(self, days: int) -> tuple[Sequence[Alert], Analytics]:
         with self._lock:
@@ -130,7 +146,8 @@ class AnalyticsPanel:
         )
         with self.store.readers.connect() as connection:
             row = connection.execute(newest).one()
-        self._looked, self._mark = now, (tuple(row), int(now // 3600))
+        self._looked = now
+        self._mark = (tuple(row), int(now // 3600), self._worked_out())
         return self._mark
 
 
