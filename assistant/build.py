@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from copy import copy
 from functools import cache
@@ -27,6 +27,10 @@ from assistant.pipeline import Assistant, Claims
 from assistant.products.questions import ProductQuestions
 from assistant.products.searches import SearchStore
 from assistant.products.skill import ProductSkill
+from assistant.recommend.consent import FILE as CONSENT_FILE
+from assistant.recommend.consent import ConsentFile
+from assistant.recommend.recommender import Recommender
+from assistant.recommend.skill import RecommendSkill
 from assistant.records.opening import open_records
 from assistant.safety import Safety
 from assistant.served import Model, ServedModel
@@ -38,8 +42,11 @@ from assistant.types import Intent, Question
 from finetune.registry import Registry, base_digest, resolve_base, validate_adapter
 from knowledge.build import WEIGHTS, open_knowledge
 from knowledge.catalogue.search import Catalogue
+from knowledge.catalogue.types import Product
 from knowledge.errors import EmptyKnowledge
 from knowledge.intent_classifier import MANIFEST, IntentClassifier
+from knowledge.recommend.artefact import MANIFEST as RECOMMENDER_MANIFEST
+from knowledge.recommend.artefact import Model as Recommendations
 from knowledge.rerank import CrossEncoderReranker
 from knowledge.retrieve import KnowledgeBase
 from knowledge.verifier import Verifier
@@ -67,6 +74,8 @@ def build_assistant(
     }
     if orders := _orders(settings, skill):
         skills["orders"] = orders
+    if recommendations := _recommendations(settings, skills["products"]):
+        skills["recommendations"] = recommendations
     grounding = grounding_check(settings)
     return Assistant(
         settings=settings,
@@ -99,13 +108,32 @@ def _products(settings: Settings, knowledge: KnowledgeBase, skill: KnowledgeSkil
     return ProductSkill(catalogue, skill, ProductQuestions(catalogue, reranker.reader))
 
 
+def _recommendations(settings: Settings, products: Skill) -> RecommendSkill | None:
+    """What the home's recommender says of the published products, if it has one. Raises
+    RecommenderError for one that is damaged."""
+    assert isinstance(products, ProductSkill)
+    folder, catalogue = settings.home / "recommender", products.catalogue
+    if not (folder / RECOMMENDER_MANIFEST).is_file():
+        return None
+    model = Recommendations.load(folder, settings.engines, settings.knowledge.threads)
+    consent = ConsentFile(settings.home / CONSENT_FILE)
+
+    def shelves(language: str) -> Sequence[Product]:
+        return catalogue.shelf(language).products
+
+    return RecommendSkill(Recommender(model), shelves, open_records(settings), consent, products)
+
+
 def _claims(skills: Mapping[SkillName, Skill]) -> Claims:
-    """What orders and products claim, orders first: they wait for an answer."""
+    """What orders, recommendations and products claim, orders first: they wait for an answer."""
     orders, products = skills.get("orders"), skills.get("products")
+    recommendations = skills.get("recommendations")
 
     def claims(question: Question, intent: Intent) -> SkillName | None:
         if isinstance(orders, OrderSkill) and orders.concerns(question, intent):
             return "orders"
+        if isinstance(recommendations, RecommendSkill) and recommendations.concerns(question):
+            return "recommendations"
         if isinstance(products, ProductSkill) and products.concerns(question, intent):
             return "products"
         return None

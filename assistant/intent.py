@@ -12,7 +12,9 @@ from assistant.explain import word_weights
 from assistant.types import Intent, WordWeight
 from knowledge.intent_classifier import OUT_OF_SCOPE, IntentClassifier
 
-Skill = Literal["knowledge", "orders", "products", "small_talk", "person"]
+Skill = Literal[
+    "knowledge", "orders", "products", "recommendations", "small_talk", "person"
+]  # fmt: skip
 ORDER_STATUS = "order_status"
 PRODUCT_SEARCH, PRODUCT_INFO, SIZE_HELP = "product_search", "product_info", "size_help"
 UNKNOWN = Intent("unknown", 0.0)

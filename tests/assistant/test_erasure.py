@@ -26,6 +26,8 @@ from assistant.handoff import Handoffs
 from assistant.notes import Notes
 from assistant.orders.task_store import Task, TaskStore
 from assistant.products.searches import Search, SearchStore
+from assistant.recommend.consent import FILE as CONSENT_FILE
+from assistant.recommend.consent import ConsentFile
 from assistant.replay import ReplayQuestion
 from assistant.reviewed import reviewed_dialogues
 from assistant.settings import Settings
@@ -92,6 +94,8 @@ def talk(
     Edits(store).keep(key, sent.id, Edit(mark["edit"], sent.text, "returns#1", True))
     Notes(store).add(key, "Ada", f"{mark['note']}: {words}, and is angry.")
     TaskStore(store).put(key, Task("return", "t1", order=order, address=mark["task"]))
+    store_home = Path(str(store.engine.url.database)).parent
+    ConsentFile(store_home / CONSENT_FILE).decide(customer, True)
     SearchStore(store).put(key, Search(Wanted(text=mark["search"]), asked=mark["search"]))
     with store.engine.begin() as connection:
         values = {"conversation_id": key, "order_number": order, "created": 1.0}
