@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -50,9 +51,13 @@ class Items:
         return Ask(f"{text}\n{lines}", (*list(offered)[: CHOICES - 1], everything))
 
     def _as_asked(self, named: Sequence[Item], task: Task) -> list[Item]:
-        """How many of several that are the same is asked; then it is one, if no more is said."""
+        """Which of several that are called the same is asked, unless only one of a title is named.
+        Of those that are the same in all it is one then, if no more is said."""
+        titles = {item.title for item in named}
+        if len(titles) == len(named):
+            return list(named)
         single = list({item_line(item): item for item in reversed(named)}.values())[::-1]
-        return single if len(single) == len(named) or task.asked == self.name else []
+        return single if task.asked == self.name and len(single) == len(titles) else []
 
     def _usable(self, case: Case) -> list[Item]:
         return [item for item in case.order.items if getattr(item, self._may)]
@@ -90,6 +95,8 @@ class Swaps:
         for variant in (*found, *own):  # what it is already is refused by the rules
             if options_line(variant).casefold() == text.strip().casefold():
                 return [variant]
+        for title in {i.title for i in case.order.items}:  # "Wireless Earbuds" asks for no cable
+            text = re.sub(re.escape(title), " ", text, flags=re.IGNORECASE)
         scores = [len(_named_options(v.options, text, item.options)) for v in found]
         best = max(scores, default=0)
         fit = [v for v, score in zip(found, scores, strict=True) if score == best and best]

@@ -312,6 +312,20 @@ def test_how_many_of_two_that_are_the_same_is_asked(
     assert back == names
 
 
+def test_which_of_two_that_are_called_the_same_is_asked(
+    store: Conversations, tmp_path: Path, encoder: Encoder, detector: Detector
+) -> None:
+    other = replace(BOOTS, id="4", options=(("size", "42"),))
+    two = replace(HERE, items=(BOOTS, other))
+    records = SqliteRecords.create(tmp_path / "two.sqlite", (ADA, BEN), (two,), SIZES)
+    talk = Talk(store, records, encoder, detector, "order_change")
+    mine = talk.start("C-1")
+    said = reasons(talk, mine, "Please return the boots of MW-10002", "the boots", "Boots (42)")
+    assert said == ["orders:items", "orders:items", "orders:confirm"]
+    assert talk.reason(mine, "yes") == "orders:done"
+    assert [i.id for i in now_of(records, two).items if i.state == "return_requested"] == ["4"]
+
+
 def test_both_of_what_is_named_is_not_the_whole_order(talk: Talk, records: SqliteRecords) -> None:
     mine = talk.start("C-1")
     assert "Boots" not in talk.say(mine, "Please return both wool socks of MW-10002").text
