@@ -95,8 +95,9 @@ class Swaps:
         for variant in (*found, *own):  # what it is already is refused by the rules
             if options_line(variant).casefold() == text.strip().casefold():
                 return [variant]
-        for title in {i.title for i in case.order.items}:  # "Wireless Earbuds" asks for no cable
-            text = re.sub(re.escape(title), " ", text, flags=re.IGNORECASE)
+        # What names an item asks for no option: "Wireless Earbuds", "Kit (medium, Brand C)".
+        for name in (*map(item_line, case.order.items), *(i.title for i in case.order.items)):
+            text = re.sub(re.escape(name), " ", text, flags=re.IGNORECASE)
         scores = [len(_named_options(v.options, text, item.options)) for v in found]
         best = max(scores, default=0)
         fit = [v for v, score in zip(found, scores, strict=True) if score == best and best]
@@ -134,9 +135,10 @@ def _named_options(
 
 def _names_value(value: str, folded: str, said: set[str]) -> bool:
     words = content_words(value)
-    if words:
+    if len(words) >= len(value.split()):
         return set(words) <= said
-    return value.casefold() in folded.split()  # a size such as M
+    # A size such as M; "Brand A", which is not any brand.
+    return bool(re.search(rf"(?<!\w){re.escape(value.casefold())}(?!\w)", folded))
 
 
 def _as_often_as_said(items: Sequence[Item], text: str) -> list[Item]:

@@ -29,7 +29,7 @@ from assistant.records.changes import (
     worth,
 )
 from assistant.records.sqlite import SqliteRecords
-from assistant.records.types import Allowed, Item, Order, Payment
+from assistant.records.types import Allowed, Item, Order, Payment, Variant
 from knowledge.encoder import Encoder
 from knowledge.language import Detector
 from tests.assistant.records.test_records import ADA, BEN, ORDERS, SIZES
@@ -324,6 +324,23 @@ def test_which_of_two_that_are_called_the_same_is_asked(
     assert said == ["orders:items", "orders:items", "orders:confirm"]
     assert talk.reason(mine, "yes") == "orders:done"
     assert [i.id for i in now_of(records, two).items if i.state == "return_requested"] == ["4"]
+
+
+def test_naming_an_item_asks_for_no_variant(
+    store: Conversations, tmp_path: Path, encoder: Encoder, detector: Detector
+) -> None:
+    kit = Item("K", "P-9", "Make-up kit", (("brand", "Brand C"),), 1, Decimal(9), "delivered")
+    order = replace(HERE, items=(kit, BOOTS))
+    kits = [
+        Variant(f"K{letter}", "P-9", "Make-up kit", (("brand", f"Brand {letter}"),), Decimal(9))
+        for letter in "AC"
+    ]
+    path = tmp_path / "kits.sqlite"
+    records = SqliteRecords.create(path, (ADA, BEN), (order,), (*SIZES, *kits))
+    talk = Talk(store, records, encoder, detector, "order_change")
+    mine = talk.start("C-1")
+    said = reasons(talk, mine, "I want to exchange something", "Make-up kit (Brand C)", "Brand A")
+    assert said == ["orders:items", "orders:swaps", "orders:confirm"]
 
 
 def test_both_of_what_is_named_is_not_the_whole_order(talk: Talk, records: SqliteRecords) -> None:
