@@ -9,6 +9,7 @@ import numpy as np
 from babel.dates import format_date
 
 from assistant import phrases
+from assistant.money import locale_of
 from assistant.recommend.types import Basis, Purchase
 from knowledge.recommend.artefact import Model
 from knowledge.recommend.statistics import MONTH
@@ -16,7 +17,6 @@ from knowledge.recommend.statistics import MONTH
 # Cosine of two titles in the text tower from which one is called close to the other, and customers
 # who have to have bought something for it to be called bought by many. Ours.
 _CLOSE, _MANY = 0.5, 3
-_LOCALES = {"en": "en_GB"}
 
 
 class Reasons:
@@ -84,5 +84,4 @@ class Reasons:
         return phrases.say(key, self._language, **values)
 
     def _day(self, day: date) -> str:
-        spoken = self._language if self._language in phrases.languages() else phrases.DEFAULT
-        return str(format_date(day, "long", locale=_LOCALES.get(spoken, spoken)))
+        return str(format_date(day, "long", locale=locale_of(self._language)))

@@ -10,10 +10,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 
-from babel.numbers import format_currency
-
 from assistant import phrases
 from assistant.errors import RecordsError, StoreError
+from assistant.money import written
 from assistant.recommend.consent import Consent
 from assistant.recommend.purchases import Matching, purchases_of
 from assistant.recommend.recommender import Recommender
@@ -27,7 +26,6 @@ from knowledge.catalogue.types import Product
 log = logging.getLogger(__name__)
 REASON = "recommend:told"
 _COUNT, _ORDERS = 5, 50  # recommendations of a reply, and orders that are read
-_LOCALES = {"en": "en_GB"}
 Shelves = Callable[[str], Sequence[Product]]  # what the shop sells, described in a language
 
 
@@ -135,8 +133,6 @@ def _line(each: Recommendation, product: Product, language: str) -> str:
     """A product with its price, where it has one, and why."""
     price = ""
     if product.price is not None and product.currency:
-        spoken = language if language in phrases.languages() else phrases.DEFAULT
-        locale = _LOCALES.get(spoken, spoken)
-        price = str(format_currency(product.price, product.currency, locale=locale))
+        price = written(product.price, product.currency, language)
     key = "recommend_line" if price else "recommend_line_unpriced"
     return phrases.say(key, language, title=each.title, price=price, reason=each.reason)
