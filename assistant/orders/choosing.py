@@ -10,7 +10,7 @@ from assistant import phrases
 from assistant.orders.slot import CHOICES, Ask
 from assistant.orders.task_store import Task
 from assistant.orders.telling import item_line
-from assistant.orders.wishes import names, says
+from assistant.orders.wishes import names, names_wholly, says
 from assistant.records.changes import Case
 from assistant.records.types import Item, Variant
 from knowledge.segment import content_words
@@ -36,8 +36,12 @@ class Items:
         named = _by_title(usable, text)
         if len(usable) == 1 or says("everything", text, language):
             return replace(task, items=_ids(named or usable))  # "both lamps" are the lamps
-        named = _as_often_as_said(usable, text) or self._as_asked(named, task)
-        return replace(task, items=_ids(named)) if named else task
+        exact = _as_often_as_said(usable, text)
+        others = [item for item in named if item.title not in {e.title for e in exact}]
+        told = self._as_asked(others, task)
+        if (others and not told) or not (exact or told):
+            return task
+        return replace(task, items=_ids([i for i in usable if i in exact or i in told]))
 
     def ask(self, task: Task, case: Case, language: str) -> Ask:
         """See Slot."""
@@ -158,7 +162,14 @@ def _ids(items: Sequence[Item]) -> tuple[str, ...]:
 
 def _by_title(items: Sequence[Item], text: str) -> list[Item]:
     """Items whose title is named; several of one kind are told apart by what was chosen of them."""
-    named = [item for item in items if names(text, item.title)]
+    whole = {w for i in items if names_wholly(text, i.title) for w in content_words(i.title)}
+    said = set(content_words(text))
+    # "The tea kettle" is not the electric one, of whose title it says a half as well.
+    named = [
+        item for item in items
+        if names_wholly(text, item.title)
+        or (names(text, item.title) and (said & set(content_words(item.title))) - whole)
+    ]  # fmt: skip
     chosen = [item for item in named if _named_options(item.options, text)]
     alike = len({item.title for item in named}) < len(named)
     return chosen if chosen and alike else named

@@ -326,6 +326,25 @@ def test_which_of_two_that_are_called_the_same_is_asked(
     assert [i.id for i in now_of(records, two).items if i.state == "return_requested"] == ["4"]
 
 
+def test_a_half_of_a_title_that_another_one_has_in_full_names_nothing(
+    store: Conversations, tmp_path: Path, encoder: Encoder, detector: Detector
+) -> None:
+    tea, electric = (
+        Item(n, f"P-{n}", f"{kind} kettle", (), 1, Decimal(9), "delivered")
+        for n, kind in (("T", "Tea"), ("E", "Electric"))
+    )
+    order = replace(HERE, items=(tea, electric, BOOTS))
+    records = SqliteRecords.create(tmp_path / "kettles.sqlite", (ADA, BEN), (order,), SIZES)
+    talk = Talk(store, records, encoder, detector, "order_change")
+    mine = talk.start("C-1")
+    proposed = talk.say(mine, "I want to return the tea kettle and the boots of MW-10002").text
+    assert ("Tea kettle" in proposed, "Electric" in proposed, "Boots" in proposed) == (
+        True,
+        False,
+        True,
+    )
+
+
 def test_naming_an_item_asks_for_no_variant(
     store: Conversations, tmp_path: Path, encoder: Encoder, detector: Detector
 ) -> None:
