@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
-import threading
 import time
 from collections.abc import AsyncGenerator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -25,7 +23,6 @@ from assistant.web.flood import Flood
 # one they compute, and more of them than cores only keep each other and the server waiting.
 _WAITING, _COMPUTING = 8, os.cpu_count() or 2
 _MOST = 500  # turns that run or wait for a thread
-_NICENESS = 10
 _WRITERS = 40  # messages on their way into the store, which may be held by another process
 
 
@@ -56,14 +53,6 @@ class Turn:
             self.sentences.append((event.joint, event.sentence.text))
 
 
-def _behind() -> None:
-    """Let this thread compute behind those that answer requests: a turn takes half a second of a
-    core, and a hundred customers who write at once would wait for a sign of life. Linux gives each
-    thread its own niceness; elsewhere the whole process has one, which stays as it is."""
-    if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
-
-
 class Turns:
     """Runs turns, at most one at a time in a conversation.
 
@@ -81,7 +70,7 @@ class Turns:
         self._model_seconds = model.timeout_seconds
         self._turn_seconds = service.assistant.settings.turn_seconds
         workers = _WAITING if model.base else _COMPUTING
-        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="turn", initializer=_behind)
+        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="turn")
         self._writing = anyio.CapacityLimiter(_WRITERS)
 
     @property
