@@ -114,8 +114,8 @@ def test_an_operator_publishes_and_takes_it_back(enter: Enter, home: Path, tmp_p
         good.write_text(f"# Gift wrapping\n\n{text}\n")
         mina.set_input_files("#sd-files", good)
         mina.locator("#sd-uploading", has_text="replaced").wait_for()
-        assert publish.is_disabled(), "nothing is published unseen"
         mina.locator(".sd-working").wait_for()
+        assert publish.is_disabled(), "nothing is published unseen"
         mina.locator(".sd-changes li", has_text="gift-wrapping").wait_for(timeout=180_000)
         publish.click()
         mina.get_by_text("Published as version").wait_for(timeout=180_000)
