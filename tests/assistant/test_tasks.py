@@ -407,6 +407,7 @@ def test_a_change_is_worth_what_comes_back() -> None:
         ("en", "How do I send shoes back?", None),
         ("en", "I'd like to return these boots", "return"),
         ("en", "If I return it, who pays?", None),
+        ("en", "Can you help me return items of MW-1?", "return"),
         ("en", "please change the delivery address", "address"),
         ("en", "What is your address?", None),
         ("zh", "我要取消订单", "cancel"),
