@@ -119,7 +119,10 @@ def _recommendations(settings: Settings, products: Skill) -> RecommendSkill | No
     consent = ConsentFile(settings.home / CONSENT_FILE)
 
     def shelves(language: str) -> Sequence[Product]:
-        return catalogue.shelf(language).products
+        try:
+            return catalogue.shelf(language).products
+        except EmptyKnowledge:
+            return ()  # nothing is published, so nothing is recommended
 
     return RecommendSkill(Recommender(model), shelves, open_records(settings), consent, products)
 

@@ -123,6 +123,7 @@ class Swaps:
 
 
 def options_line(variant: Variant) -> str:
+    """What is chosen in a variant, in a line; its title where nothing is."""
     return ", ".join(value for _, value in variant.options) or variant.title
 
 
