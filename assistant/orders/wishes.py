@@ -5,27 +5,22 @@ They decide what is proposed, never what is done: that takes an order's rules an
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from typing import Literal, get_args
 
-import yaml
-
+from assistant.wordings import wordings
 from knowledge.segment import content_words, is_cjk
 
 Kind = Literal["cancel", "return", "swap", "address", "payment"]
 Word = Literal["asks", "yes", "no", "leave", "everything"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 _FILE = Path(__file__).with_suffix(".yaml")
-_DEFAULT = "en"
 
 
 def wish(text: str, language: str) -> Kind | None:
     """What a message asks to have done; None where it only wants to know, or wants more than one
     thing."""
-    words = _words(language)
+    words = wordings(_FILE, language)
     if words["asks"].search(text):
         return None
     found = [kind for kind in KINDS if words[kind].search(text)]
@@ -34,7 +29,7 @@ def wish(text: str, language: str) -> Kind | None:
 
 def says(word: Word, text: str, language: str) -> bool:
     """Whether a message says so: yes, no, leave it, everything; or only asks."""
-    return bool(_words(language)[word].search(text))
+    return bool(wordings(_FILE, language)[word].search(text))
 
 
 def names(text: str, title: str) -> bool:
@@ -51,10 +46,3 @@ def names_wholly(text: str, phrase: str) -> bool:
         return phrase in text
     wanted = set(content_words(phrase))
     return bool(wanted) and wanted <= set(content_words(text))
-
-
-@cache
-def _words(language: str) -> Mapping[str, re.Pattern[str]]:
-    every = yaml.safe_load(_FILE.read_text(encoding="utf-8"))
-    held = every.get(language) or every[_DEFAULT]
-    return {name: re.compile(pattern, re.IGNORECASE) for name, pattern in held.items()}

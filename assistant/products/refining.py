@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
-
-import yaml
 
 from assistant import phrases
 from assistant.products.searches import Search
 from assistant.products.telling import label_of
+from assistant.wordings import wordings
 from knowledge.catalogue.types import Constraint, Wanted
 from knowledge.segment import content_words
 
@@ -24,7 +20,7 @@ def refined(search: Search, said: Wanted, text: str, language: str) -> Search | 
     is what the message alone asks for."""
     if gone := _taken_away(search, text):
         return Search(search.wanted.without(gone), search.currency)
-    words = _words(language)
+    words = wordings(_FILE, language)
     if words["more"].search(text):
         return replace(search, page=search.page + 1)
     if not said.constraints or content_words(words["refers"].sub(" ", said.text)):
@@ -54,10 +50,3 @@ def _merged(before: Wanted, said: Wanted, beside: bool) -> Wanted:
     refused = {(c.field, c.value) for c in said.constraints if c.negated}
     kept = [c for c in kept if c.negated or (c.field, c.value) not in refused]
     return Wanted(tuple(dict.fromkeys((*kept, *said.constraints))), before.text)
-
-
-@cache
-def _words(language: str) -> Mapping[str, re.Pattern[str]]:
-    every = yaml.safe_load(_FILE.read_text(encoding="utf-8"))
-    held = every.get(language) or every[phrases.DEFAULT]
-    return {name: re.compile(pattern, re.IGNORECASE) for name, pattern in held.items()}

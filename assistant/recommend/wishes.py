@@ -2,36 +2,24 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from typing import Literal, get_args
 
-import yaml
-
+from assistant.wordings import wordings
 from knowledge.segment import content_words
 
 Wish = Literal["refuse", "allow", "like_last", "any"]
 _WISHES: tuple[Wish, ...] = get_args(Wish)
 _FILE = Path(__file__).with_suffix(".yaml")
-_DEFAULT = "en"
 
 
 def wish(text: str, language: str) -> Wish | None:
     """What a message wants of recommendations, or None. One that names what kind of thing is looked
     for ("recommend a tent") is a search for products, and not meant here."""
-    patterns = _patterns(language)
+    patterns = wordings(_FILE, language)
     for name in _WISHES:
         if patterns[name].search(text):
             if name == "any" and content_words(patterns["filler"].sub(" ", text)):
                 continue
             return name
     return None
-
-
-@cache
-def _patterns(language: str) -> Mapping[str, re.Pattern[str]]:
-    every = yaml.safe_load(_FILE.read_text(encoding="utf-8"))
-    held = every.get(language) or every[_DEFAULT]
-    return {name: re.compile(pattern, re.IGNORECASE) for name, pattern in held.items()}
