@@ -7,7 +7,6 @@ times faster per query); torch is the fallback where the export fails.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from knowledge.digests import file_digest
 from knowledge.engines import (
     Run,
     bulk_session,
@@ -119,8 +119,7 @@ class MiniLM:
 def _digest(folder: Path, name: str) -> str:
     if not (folder / name).is_file():
         raise EncoderError(f"{folder} holds no {name}; give a complete model folder")
-    with (folder / name).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return file_digest(folder / name)
 
 
 def _engine(folder: Path, adapter: Path | None, exported: Path, threads: int, bulk: bool) -> Run:

@@ -13,6 +13,7 @@ from typing import Any
 
 from tokenizers import AddedToken, Tokenizer
 
+from knowledge.digests import file_digest
 from knowledge.errors import EncoderError
 
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -35,8 +36,7 @@ def minilm_folder() -> Path:
 
 def verify_minilm(folder: Path) -> str:
     """Check the weights' sha256 and return it. Raises EncoderError when they differ."""
-    with (folder / "model.safetensors").open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = file_digest(folder / "model.safetensors")
     if digest != MINILM_SHA256:
         raise EncoderError(f"{folder}/model.safetensors is not the expected file; reinstall it")
     return digest

@@ -6,7 +6,6 @@ model.safetensors   the arrays of its parts
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from knowledge.digests import file_digest
 from knowledge.errors import PropensityError
 from knowledge.propensity.features import NAMES, Matrix, Scale
 from knowledge.propensity.scorers import KINDS, Inputs, Scorer
@@ -114,7 +114,7 @@ class Model:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / MANIFEST).unlink(missing_ok=True)
         save_file(tensors_of(self.scorers), folder / WEIGHTS)
-        manifest = replace(self.manifest, weights_sha256=digest(folder / WEIGHTS))
+        manifest = replace(self.manifest, weights_sha256=file_digest(folder / WEIGHTS))
         (folder / MANIFEST).write_bytes(manifest.dump())
         return Model.read(folder)
 
@@ -156,15 +156,9 @@ def validate(folder: Path) -> Manifest:
         raise PropensityError(f"{folder}: unreadable manifest: {error}") from error
     if manifest.features != NAMES or not manifest.parts.keys() <= KINDS.keys():
         raise PropensityError(f"{folder} reads other features than this version; train it again")
-    if digest(folder / WEIGHTS) != manifest.weights_sha256:
+    if file_digest(folder / WEIGHTS) != manifest.weights_sha256:
         raise PropensityError(f"{folder} was changed after training; train it again")
     return manifest
-
-
-def digest(path: Path) -> str:
-    """sha256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def tensors_of(scorers: Mapping[str, Scorer]) -> dict[str, NDArray[Any]]:

@@ -12,8 +12,9 @@ import os
 import shutil
 from pathlib import Path
 
+from knowledge.digests import file_digest
 from knowledge.errors import PropensityError
-from knowledge.propensity.model import MANIFEST, Manifest, Model, digest
+from knowledge.propensity.model import MANIFEST, Manifest, Model
 
 
 class PromotedModels:
@@ -33,7 +34,9 @@ class PromotedModels:
         damaged, or that does no better than chance."""
         manifest = Model.read(source).manifest
         _check_gate(manifest)
-        suffix = f"-{digest(source / MANIFEST)[:12]}"  # the manifest has the digest of the weights
+        suffix = (
+            f"-{file_digest(source / MANIFEST)[:12]}"  # the manifest has the digest of the weights
+        )
         name = source.resolve().name.removesuffix(suffix) + suffix
         if not (self.folder / name).exists():
             partial = self.folder / f".{name}.{os.getpid()}.partial"

@@ -6,7 +6,6 @@ with its sha256, and is written last, so its presence means that the folder is w
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -19,6 +18,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 from scipy import sparse
 
+from knowledge.digests import file_digest
 from knowledge.errors import RecommenderError
 from knowledge.minilm import MINILM_SHA256
 from knowledge.recommend.features import Context, features
@@ -141,12 +141,6 @@ def log_prices(goods: Sequence[Good]) -> Floats:
     logs = np.log([good.price if good.price > 0 else 1.0 for good in goods])
     mean = logs[known].mean() if known.any() else 0.0
     return np.where(known, logs, mean).astype(np.float32)
-
-
-def file_digest(path: Path) -> str:
-    """Sha256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
