@@ -18,6 +18,7 @@ from assistant.generation import Generator, QuotingComposer
 from assistant.grounding import GroundingCheck
 from assistant.intent import Router
 from assistant.intent import Skill as SkillName
+from assistant.live import open_live
 from assistant.memory import holds_another
 from assistant.orders.identification import Identification
 from assistant.orders.skill import OrderSkill
@@ -147,7 +148,8 @@ def _claims(skills: Mapping[SkillName, Skill]) -> Claims:
 def build_service(settings: Settings, assistant: Assistant | None = None) -> ChatService:
     """The chat service over the store in the settings' home, with the answers curated there."""
     store = Conversations.of(settings)
-    return ChatService(with_store(assistant or build_assistant(settings), store), store)
+    live = open_live(settings.shared)
+    return ChatService(with_store(assistant or build_assistant(settings), store), store, live)
 
 
 def with_store(assistant: Assistant, store: Conversations) -> Assistant:

@@ -8,7 +8,16 @@ import sqlite3
 import time
 from typing import Any
 
-from sqlalchemy import Engine, PoolProxiedConnection, QueuePool, create_engine, event, make_url
+from sqlalchemy import (
+    Connection,
+    Engine,
+    PoolProxiedConnection,
+    QueuePool,
+    create_engine,
+    event,
+    make_url,
+    text,
+)
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, TimeoutError
 
@@ -77,6 +86,13 @@ class _Queue(QueuePool):
             return super().connect()
         except TimeoutError as error:
             raise StoreError("too many wait for the database; try again in a moment") from error
+
+
+def lock(connection: Connection, key: int) -> None:
+    """Keep others who want this lock out until the transaction ends; on SQLite its beginning has
+    done so."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
 
 
 def scrub(writer: Engine) -> bool:

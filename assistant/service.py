@@ -12,6 +12,7 @@ from assistant.curated import REASON, CuratedAnswers, key_of
 from assistant.errors import InputError
 from assistant.handoff import Event, Handoffs
 from assistant.intent import UNKNOWN
+from assistant.live import Live, OneProcess
 from assistant.patience import Patience
 from assistant.pipeline import Assistant
 from assistant.safety import clean
@@ -22,11 +23,15 @@ log = logging.getLogger(__name__)
 
 
 class ChatService:
-    """The one way from a stored conversation through the pipeline and back."""
+    """The one way from a stored conversation through the pipeline and back; who waits for news of
+    a conversation is told by `live`."""
 
-    def __init__(self, assistant: Assistant, conversations: Conversations) -> None:
+    def __init__(
+        self, assistant: Assistant, conversations: Conversations, live: Live | None = None
+    ) -> None:
         self.assistant = assistant
         self.conversations = conversations
+        self.live = live or OneProcess()
         self.curated = CuratedAnswers(conversations)
         self.handoffs = Handoffs(conversations, assistant.settings.hours)
 
@@ -87,15 +92,15 @@ class ChatService:
 
     def hand_off(self, conversation_id: str, reason: str = "customer:asked") -> bool:
         """Put the conversation into the queue of people; False if it already left the bot."""
-        return self.handoffs.happen(conversation_id, "ask", reason=reason)
+        return self._happened("ask", conversation_id, reason=reason)
 
     def withdraw(self, conversation_id: str) -> bool:
         """The customer asks the assistant after all; False unless a person is waited for."""
-        return self.handoffs.happen(conversation_id, "withdraw")
+        return self._happened("withdraw", conversation_id)
 
     def reopen(self, conversation_id: str) -> bool:
         """A closed conversation goes on, with the assistant; False unless it is closed."""
-        return self.handoffs.happen(conversation_id, "reopen")
+        return self._happened("reopen", conversation_id)
 
     def take_over(self, conversation_id: str, agent: str) -> bool:
         """The agent speaks from now on; False when another one was faster."""
@@ -109,6 +114,7 @@ class ChatService:
         said = self.handoffs.speak_as(conversation_id, agent, clean(text))
         if said is None:
             raise InputError("take the conversation over before you reply")
+        self.live.tell("news", conversation_id)
         return said
 
     def hand_back(self, conversation_id: str, agent: str) -> bool:
@@ -123,10 +129,23 @@ class ChatService:
         """Close a conversation; False when another agent has it, or it is closed."""
         return self._logged("end", conversation_id, "end", agent)
 
+    def delete(self, conversation_id: str) -> None:
+        """Erase a conversation with all that belongs to it."""
+        self.conversations.delete(conversation_id)
+        self.live.tell("news", conversation_id)
+
     def _logged(self, what: str, conversation_id: str, event: Event, agent: str) -> bool:
-        happened = self.handoffs.happen(conversation_id, event, agent)
+        happened = self._happened(event, conversation_id, agent)
         if happened:
             self.conversations.log(agent, what, conversation_id)
+        return happened
+
+    def _happened(
+        self, event: Event, conversation_id: str, who: str = "", reason: str | None = None
+    ) -> bool:
+        happened = self.handoffs.happen(conversation_id, event, who, reason)
+        if happened:
+            self.live.tell("news", conversation_id)
         return happened
 
     def _open(self, conversation_id: str) -> Conversation:
@@ -142,6 +161,7 @@ class ChatService:
         said = self.handoffs.speak(conversation_id, message_id, reply.outcome.text, body)
         if said is not None:
             self._count(conversation_id, said)
+            self.live.tell("news", conversation_id)
         return said
 
     def _count(self, conversation_id: str, said: StoredMessage) -> None:

@@ -30,7 +30,7 @@ from assistant.errors import SettingsError
 from assistant.hours import Hours
 from assistant.propensity_settings import PropensitySettings
 from assistant.safety_settings import SafetySettings
-from assistant.store_settings import BackupSettings, StoreSettings
+from assistant.store_settings import BackupSettings, SharedSettings, StoreSettings
 from assistant.tuned import FILE, Tuned, problems
 from assistant.web_settings import OidcSettings, WebSettings
 from knowledge.settings import KnowledgeSettings
@@ -139,6 +139,7 @@ class Settings(BaseModel):
     web: WebSettings = WebSettings()
     oidc: OidcSettings = OidcSettings()
     store: StoreSettings = StoreSettings()
+    shared: SharedSettings = SharedSettings()
     backup: BackupSettings = BackupSettings()
     _own: Settings | None = PrivateAttr(None)
 

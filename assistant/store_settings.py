@@ -43,6 +43,21 @@ class StoreSettings(BaseModel):
         return self
 
 
+class SharedSettings(BaseModel):
+    """What several processes that serve one shop share beside the database and the home."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    redis: str = Field(
+        "",
+        description="Where they meet, as redis://:password@host:6379/0 (the extra `redis`); empty:"
+        " there is one process.",
+    )
+    prefix: str = Field(
+        "frontdesk", pattern=r"^[\w.-]{1,64}$", description="Of its keys; another for each shop."
+    )
+
+
 class BackupSettings(BaseModel):
     """The passphrase that backups are sealed with; whoever has lost it has lost them."""
 

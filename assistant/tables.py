@@ -182,6 +182,15 @@ used_tokens = Table(
     Column("id", String(64), primary_key=True),
     Column("expires", Float, nullable=False),
 )
+login_tries = Table(
+    "login_tries",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("key", String(64), nullable=False),
+    Column("created", Float, nullable=False),
+    Index("tries_by_key", "key", "created"),
+    Index("tries_by_time", "created"),
+)
 staff = Table(
     "staff",
     metadata,

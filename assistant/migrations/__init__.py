@@ -11,14 +11,15 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Column, Connection, Engine, MetaData, String, Table, inspect, select, text
+from sqlalchemy import Column, Connection, Engine, MetaData, String, Table, inspect, select
 
+from assistant.database import lock
 from assistant.errors import StoreError
 
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0005"
+HEAD = "0006"
 _LOCK = 0x46726F6E7464  # of PostgreSQL's advisory locks; any number that nobody else takes
 _VERSION = Table("alembic_version", MetaData(), Column("version_num", String(32)))
 
@@ -41,7 +42,7 @@ def upgrade(writer: Engine, reader: Engine) -> None:
         if revision(connection) == HEAD:
             return
     with writer.begin() as connection:
-        _lock(connection)
+        lock(connection, _LOCK)
         found = revision(connection)
         if found == HEAD:
             return
@@ -62,7 +63,7 @@ def move(writer: Engine, target: str) -> tuple[str, str]:
     every table.
     """
     with writer.begin() as connection:
-        _lock(connection)
+        lock(connection, _LOCK)
         before = revision(connection) or ""
         _refuse_unknown(before or None)
         if target not in steps():
@@ -89,12 +90,6 @@ def steps() -> tuple[str, ...]:
 
     scripts = ScriptDirectory.from_config(_config())
     return tuple(step.revision for step in scripts.walk_revisions())[::-1]
-
-
-def _lock(connection: Connection) -> None:
-    """Keep other processes out until the transaction ends; on SQLite its beginning has done so."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
 
 
 def _refuse_unknown(found: str | None) -> None:

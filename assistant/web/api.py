@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from assistant.conversations import Conversation, StoredMessage
 from assistant.errors import InputError, StoreError
 from assistant.handoff import EMAIL, MAX_EMAIL
+from assistant.live import News
 from assistant.service import ChatService, public_view
 from assistant.web.flood import FloodError, address_of
 from assistant.web.identity import REFUSAL, Identities, Tickets
@@ -73,7 +74,7 @@ def api_routes(
 ) -> APIRouter:
     """The routes over a chat service."""
     router = APIRouter(prefix="/api/v1", tags=["conversations"])
-    store = service.conversations
+    store, news = service.conversations, News(service.live)
 
     reading = anyio.CapacityLimiter(_READERS)
 
@@ -123,7 +124,7 @@ def api_routes(
         """Send a message; it is stored when the reply begins, a stream of events."""
         if conversation.state == "closed":
             raise HTTPException(409, "this conversation is closed; begin another one")
-        if turns.running(conversation.id):
+        if await turns.is_busy(conversation.id):
             raise HTTPException(409, BUSY)
         if turns.is_full:
             raise HTTPException(503, FULL, {"retry-after": RETRY_SECONDS})
@@ -135,7 +136,7 @@ def api_routes(
             raise _too_many(error) from error
         except InputError as error:
             raise HTTPException(409, str(error)) from error
-        if turns.running(conversation.id):  # meanwhile, another page of the same customer's
+        if await turns.is_busy(conversation.id):  # meanwhile, another page of the same customer's
             raise HTTPException(409, BUSY)
         return _stream(_reply_events(turn))
 
@@ -197,9 +198,9 @@ def api_routes(
         return state_of(conversation.id)
 
     @router.post("/conversations/{conversation_id}/stop")
-    def stop(conversation: Conversation = of_token) -> dict[str, bool]:
+    async def stop(conversation: Conversation = of_token) -> dict[str, bool]:
         """End the turn that runs; what was verified by then stays."""
-        return {"stopping": turns.stop(conversation.id)}
+        return {"stopping": await turns.stop(conversation.id)}
 
     @router.put("/conversations/{conversation_id}/contact")
     def leave_contact(contact: Contact, conversation: Conversation = of_token) -> dict[str, str]:
@@ -233,12 +234,12 @@ def api_routes(
             if time.monotonic() - spoken > _ALIVE_SECONDS:
                 spoken = time.monotonic()
                 yield ": alive\n\n"
-            await asyncio.sleep(_POLL_SECONDS)
+            await news.wait(conversation_id, _POLL_SECONDS)
 
     @router.delete("/conversations/{conversation_id}", status_code=204)
     def delete(conversation: Conversation = of_token) -> Response:
         """Delete the conversation for good, with its messages and verdicts."""
-        store.delete(conversation.id)
+        service.delete(conversation.id)
         return Response(status_code=204)
 
     return router

@@ -103,7 +103,9 @@ class ChatPage:
             accepted = request.headers.get("accept-language", "")
             memory = replace(memory, language=preferred(accepted))
         if detail.get("act") == "stop":
-            self.turns.stop(memory.conversation)  # the event of the turn itself shows what came
+            await self.turns.stop(
+                memory.conversation
+            )  # the event of the turn itself shows what came
         elif detail.get("act") == "ask":
             # One character too many is enough for the assistant to say that it is too long.
             text = str(detail.get("value", ""))[: self.settings.max_utterance_characters + 1]
@@ -169,7 +171,7 @@ class ChatPage:
             case {"act": "reopen"}:
                 self.service.reopen(memory.conversation)
             case {"act": "delete"}:
-                self.store.delete(memory.conversation)
+                self.service.delete(memory.conversation)
                 return self._whole(replace(memory, conversation=""))
             case {"act": "contact", "value": str(email)} if is_email(email):
                 if self._conversation(memory):

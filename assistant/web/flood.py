@@ -1,22 +1,31 @@
 """How often customers may write: a limit a conversation, and one an address.
 
-Counted over a window that moves (the package `limits`). Far above what people type: it bounds what
-a program can cost (OWASP LLM10, unbounded consumption).
+Counted over a window that moves (the package `limits`), by all processes together where they share
+a Redis. Far above what people type: it bounds what a program can cost (OWASP LLM10, unbounded
+consumption).
 """
 
 from __future__ import annotations
 
+import logging
 import math
 import time
+from collections.abc import Sequence
 from typing import Any
 
-from limits import RateLimitItemPerMinute
-from limits.storage import MemoryStorage
+from limits import RateLimitItem, RateLimitItemPerMinute
+from limits.errors import ConfigurationError, StorageError
+from limits.storage import MemoryStorage, storage_from_string
 from limits.strategies import MovingWindowRateLimiter
 
-from assistant.errors import InputError
+from assistant.errors import InputError, SettingsError
+from assistant.store_settings import SharedSettings
 from assistant.web.lockout import network_of
 from assistant.web_settings import WebSettings
+
+log = logging.getLogger(__name__)
+_REDIS_SECONDS = 1.0  # to wait for it
+_PAUSE_SECONDS = 5.0  # until it is asked again after it did not answer
 
 
 def address_of(request: Any) -> str:
@@ -34,10 +43,13 @@ class FloodError(InputError):
 
 
 class Flood:
-    """Counts what this process has taken."""
+    """Counts what was taken: where Redis is shared and answers by all processes, else by this one.
+    Raises SettingsError."""
 
-    def __init__(self, settings: WebSettings) -> None:
-        self._window = MovingWindowRateLimiter(MemoryStorage())
+    def __init__(self, settings: WebSettings, shared: SharedSettings | None = None) -> None:
+        self._own = MovingWindowRateLimiter(MemoryStorage())
+        self._shared = _shared_window(shared) if shared and shared.redis else None
+        self._again = 0.0
         minutes = settings.flood_minutes
         self._one = RateLimitItemPerMinute(settings.most_messages, minutes)
         self._network = RateLimitItemPerMinute(settings.most_of_address, minutes)
@@ -48,9 +60,33 @@ class Flood:
         What is refused is not counted, so that who goes on trying gets in when it is time."""
         keys = [(self._network, network_of(address))] if address else []
         keys += [(self._one, conversation)] if conversation else []
-        for limit, key in keys:
-            if not self._window.test(limit, key):
-                reset = self._window.get_window_stats(limit, key).reset_time
-                raise FloodError(max(1, math.ceil(reset - time.time())))
-        for limit, key in keys:
-            self._window.hit(limit, key)
+        if self._shared and time.monotonic() >= self._again:
+            try:
+                return _count(self._shared, keys)
+            except StorageError as error:
+                self._again = time.monotonic() + _PAUSE_SECONDS
+                log.error("Redis cannot be reached, this process counts alone: %s", error)
+        return _count(self._own, keys)
+
+
+def _count(window: MovingWindowRateLimiter, keys: Sequence[tuple[RateLimitItem, str]]) -> None:
+    for limit, key in keys:
+        if not window.test(limit, key):
+            reset = window.get_window_stats(limit, key).reset_time
+            raise FloodError(max(1, math.ceil(reset - time.time())))
+    for limit, key in keys:
+        window.hit(limit, key)
+
+
+def _shared_window(shared: SharedSettings) -> MovingWindowRateLimiter:
+    patience = {"socket_timeout": _REDIS_SECONDS, "socket_connect_timeout": _REDIS_SECONDS}
+    try:
+        storage = storage_from_string(
+            shared.redis, key_prefix=f"{shared.prefix}:flood", wrap_exceptions=True, **patience
+        )
+    except ConfigurationError as error:
+        raise SettingsError(
+            f"{error}; shared.redis is like redis://host:6379/0, and needs the extra: pip install"
+            " frontdesk[redis]"
+        ) from error
+    return MovingWindowRateLimiter(storage)

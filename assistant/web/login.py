@@ -49,25 +49,24 @@ class Entrance:
         self.accounts = accounts
         self.sessions = sessions
         self.provider = provider
-        self.lockout = Lockout()
+        self.lockout = Lockout(accounts.store)
         self.verifying = anyio.CapacityLimiter(_VERIFICATIONS)
 
     async def check(self, request: Request, login: str, password: str) -> Account | float | None:
         """The account, or None, or how many seconds to wait until the next try is looked at."""
-        address = address_of(request)
-        wait = self.lockout.count(login, address)
+        address, run = address_of(request), anyio.to_thread.run_sync
+        wait = await run(self.lockout.count, login, address)
         if wait:
             log.warning("log-in closed for address %s", address)
             return wait
-        run = anyio.to_thread.run_sync
         account = await run(self.accounts.check, login, password, limiter=self.verifying)
         if account is None:
             log.warning("wrong log-in or password from address %s", address)
-            if self.lockout.is_closed(login, address):
+            if await run(self.lockout.is_closed, login, address):
                 # Written whether there is such an account or not; what was typed may be a password.
                 await run(self.accounts.store.log, "nobody", "user_locked", f"address {address}")
             return None
-        self.lockout.forgive(login, address)
+        await run(self.lockout.forgive, login, address)
         return account
 
     async def begin(self, request: Request, account: Account, response: Response) -> Response:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import time
 from collections.abc import AsyncGenerator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,6 +15,7 @@ import anyio
 
 from assistant.conversations import StoredMessage
 from assistant.errors import TurnStopped
+from assistant.live import Kind
 from assistant.patience import Patience
 from assistant.service import ChatService
 from assistant.types import Event, StageStarted
@@ -31,7 +33,7 @@ class Turn:
     """A customer's message and how far the reply to it has come.
 
     `sentences` are those verified so far, each after what joins it to the one before; `sent` is
-    the message as it was stored.
+    the message as it was stored; with `key` the turn holds its conversation.
     """
 
     conversation_id: str
@@ -42,6 +44,7 @@ class Turn:
     stopped: bool = False
     address: str = ""
     sent: StoredMessage | None = None
+    key: str = field(default_factory=lambda: secrets.token_hex(8))
     received: float = field(default_factory=time.monotonic)
     patience: Patience = field(default_factory=Patience)
 
@@ -64,11 +67,14 @@ class Turns:
 
     def __init__(self, service: ChatService) -> None:
         self.service = service
-        self.flood = Flood(service.assistant.settings.web)
+        self.live = service.live
+        self.live.hear(self._heard)
+        settings = service.assistant.settings
+        self.flood = Flood(settings.web, settings.shared)
         self._running: dict[str, Turn] = {}
-        model = service.assistant.settings.model
+        model = settings.model
         self._model_seconds = model.timeout_seconds
-        self._turn_seconds = service.assistant.settings.turn_seconds
+        self._turn_seconds = settings.turn_seconds
         workers = _WAITING if model.base else _COMPUTING
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="turn")
         self._writing = anyio.CapacityLimiter(_WRITERS)
@@ -79,15 +85,24 @@ class Turns:
         return len(self._running) >= _MOST
 
     def running(self, conversation_id: str) -> Turn | None:
-        """The turn that this conversation waits for, if any."""
+        """The turn in this process that the conversation waits for, if any."""
         return self._running.get(conversation_id)
 
-    def stop(self, conversation_id: str) -> bool:
+    async def is_busy(self, conversation_id: str) -> bool:
+        """Whether a turn runs in the conversation, in whatever process."""
+        return conversation_id in self._running or await self.live.is_claimed(conversation_id)
+
+    async def stop(self, conversation_id: str) -> bool:
         """End the turn after what is verified by now; False where none runs."""
+        if not await self.is_busy(conversation_id):
+            return False
+        await anyio.to_thread.run_sync(self.live.tell, "stop", conversation_id)
+        return True
+
+    def _heard(self, kind: Kind, conversation_id: str) -> None:
         turn = self._running.get(conversation_id)
-        if turn:
+        if turn and kind == "stop":
             turn.stopped = turn.patience.gone = True
-        return turn is not None
 
     async def receive(self, turn: Turn) -> None:
         """Store the turn's message: from here on it is not lost.
@@ -95,10 +110,11 @@ class Turns:
         Raises InputError when the conversation does not exist or is closed, or too much is sent
         (FloodError), and StoreError.
         """
+        await anyio.to_thread.run_sync(self._receive, turn, limiter=self._writing)
+
+    def _receive(self, turn: Turn) -> None:
         self.flood.count(turn.address, turn.conversation_id)
-        given = turn.conversation_id, turn.text, turn.message_id
-        run = anyio.to_thread.run_sync
-        turn.sent = await run(self.service.receive, *given, limiter=self._writing)
+        turn.sent = self.service.receive(turn.conversation_id, turn.text, turn.message_id)
 
     async def run(self, turn: Turn) -> AsyncGenerator[Turn, None]:
         """Start the turn and yield it at every progress; nothing while another one runs.
@@ -107,12 +123,14 @@ class Turns:
         """
         if turn.sent is None:
             await self.receive(turn)
-        if turn.conversation_id in self._running:
-            return
-        self._running[turn.conversation_id] = turn
-        turn.patience.until = turn.received + self._model_seconds
         events: asyncio.Queue[Event | None] = asyncio.Queue()
-        job = self._started(turn, events)
+        try:
+            if not await self.live.claim(turn.conversation_id, turn.key):
+                return
+            job = self._started(turn, events)
+        except BaseException:  # the customer may have gone while it was claimed
+            self._free(turn)
+            raise
         try:
             yield turn
             while (event := await self._next(turn, events)) is not None:
@@ -122,8 +140,7 @@ class Turns:
             job.result()
         except TimeoutError:
             self._end(turn)  # whatever its thread does: the customer can go on
-            given = turn.conversation_id, turn.message_id
-            await anyio.to_thread.run_sync(self.service.give_up, *given, limiter=self._writing)
+            await anyio.to_thread.run_sync(self._give_up, turn, limiter=self._writing)
         finally:
             turn.patience.gone = True
             job.cancel()  # only what has not begun
@@ -148,10 +165,13 @@ class Turns:
             events.put_nowait(None)
 
         def finish(_: object) -> None:
+            self._free(turn)
             with suppress(RuntimeError):
                 loop.call_soon_threadsafe(ended)
 
         assert turn.sent
+        self._running[turn.conversation_id] = turn
+        turn.patience.until = turn.received + self._model_seconds
         job: Future[object] = self._threads.submit(
             self.service.answer,
             turn.conversation_id,
@@ -163,7 +183,15 @@ class Turns:
         job.add_done_callback(finish)
         return job
 
-    def _end(self, turn: Turn) -> None:
+    def _give_up(self, turn: Turn) -> None:
+        self._free(turn)
+        self.service.give_up(turn.conversation_id, turn.message_id)
+
+    def _free(self, turn: Turn) -> None:
         """Let the conversation have another turn."""
+        self.live.free(turn.conversation_id, turn.key)
+
+    def _end(self, turn: Turn) -> None:
+        """The turn runs no more here."""
         if self._running.get(turn.conversation_id) is turn:
             del self._running[turn.conversation_id]

@@ -8,6 +8,7 @@ import stat
 import statistics
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from assistant.web.auth import COOKIE, Sessions, StaffFile
 from assistant.web.lockout import MAX_TRIES, WINDOW_SECONDS, Lockout
 from assistant.web.login import Entrance, login_app
 from assistant.web.staff import mount_staff
+from tests.keeping import rows
 from tests.staffing import AGENT, HOST, accounts_of, cookies, hire, log_in, quick_hasher
 
 ORIGIN = {"origin": HOST}
@@ -198,9 +200,9 @@ def test_what_an_admin_changes_ends_the_sessions_at_once(
 # Lock-out.
 
 
-def test_the_eleventh_try_waits_and_time_opens_the_lock() -> None:
+def test_the_eleventh_try_waits_and_time_opens_the_lock(store: Conversations) -> None:
     now = [0.0]
-    lockout = Lockout(lambda: now[0])
+    lockout = Lockout(store, lambda: now[0])
     assert [lockout.count("ada", f"10.0.0.{n}") for n in range(MAX_TRIES)] == [0.0] * MAX_TRIES
     assert lockout.count("ada", "10.0.0.99") == WINDOW_SECONDS, "an account, from any address"
     assert lockout.count("ＡＤＡ ", "10.0.0.98") == WINDOW_SECONDS, "however it is written"
@@ -209,17 +211,46 @@ def test_the_eleventh_try_waits_and_time_opens_the_lock() -> None:
     assert lockout.count("ada", "10.0.0.99") == 0
 
 
-def test_an_address_may_not_try_more_often_whoever_it_says_it_is() -> None:
-    lockout = Lockout()
+def test_an_address_may_not_try_more_often_whoever_it_says_it_is(
+    store: Conversations,
+) -> None:
+    lockout = Lockout(store)
     tries = [lockout.count(f"user{n}", "10.0.0.1") for n in range(MAX_TRIES + 1)]
     assert tries[MAX_TRIES - 1] == 0
     assert tries[MAX_TRIES] > 0
     assert lockout.count("user99", "10.0.0.2") == 0
 
 
-def test_a_refused_try_does_not_make_the_wait_longer() -> None:
+def test_the_lock_holds_after_a_restart_and_what_is_kept_names_nobody(tmp_path: Path) -> None:
     now = [0.0]
-    lockout = Lockout(lambda: now[0])
+    for _ in range(MAX_TRIES):  # a process each
+        one = Conversations.in_home(tmp_path)
+        assert Lockout(one, lambda: now[0]).count("ada", "10.0.0.1") == 0
+        one.close()
+    store = Conversations.in_home(tmp_path)
+    assert Lockout(store, lambda: now[0]).count("ada", "10.0.0.2") > 0
+    with store.readers.connect() as connection:
+        kept = repr(rows(connection)["login_tries"])
+        assert "ada" not in kept
+        assert "10.0.0" not in kept
+    now[0] = WINDOW_SECONDS
+    assert Lockout(store, lambda: now[0]).count("mina", "10.0.0.9") == 0
+    with store.readers.connect() as connection:
+        assert len(rows(connection)["login_tries"]) == 2, "what counts no more is forgotten"
+
+
+def test_of_tries_sent_at_once_by_several_processes_ten_are_let_through(tmp_path: Path) -> None:
+    stores = [Conversations.in_home(tmp_path) for _ in range(4)]
+    with ThreadPoolExecutor(8) as pool:
+        waits = list(
+            pool.map(lambda n: Lockout(stores[n % 4]).count("ada", f"10.0.0.{n}"), range(24))
+        )
+    assert sum(wait == 0 for wait in waits) == MAX_TRIES
+
+
+def test_a_refused_try_does_not_make_the_wait_longer(store: Conversations) -> None:
+    now = [0.0]
+    lockout = Lockout(store, lambda: now[0])
     for _ in range(MAX_TRIES):
         lockout.count("ada", "10.0.0.1")
     now[0] = WINDOW_SECONDS - 1
@@ -228,8 +259,10 @@ def test_a_refused_try_does_not_make_the_wait_longer() -> None:
     assert lockout.count("ada", "10.0.0.1") == 0
 
 
-def test_the_right_password_forgives_the_account_and_not_the_address() -> None:
-    lockout = Lockout()
+def test_the_right_password_forgives_the_account_and_not_the_address(
+    store: Conversations,
+) -> None:
+    lockout = Lockout(store)
     for _ in range(9):
         lockout.count("ada", "10.0.0.1")
     lockout.count("mallory", "10.0.0.1")  # who has an account
@@ -245,9 +278,9 @@ def test_the_right_password_forgives_the_account_and_not_the_address() -> None:
     ("::ffff:10.0.0.1", "10.0.0.1", True), ("::ffff:10.0.0.1", "::ffff:10.0.0.2", False),
 ])  # fmt: skip
 def test_addresses_of_one_customer_of_a_provider_count_together(
-    first: str, second: str, together: bool
+    store: Conversations, first: str, second: str, together: bool
 ) -> None:
-    lockout = Lockout()
+    lockout = Lockout(store)
     for n in range(MAX_TRIES):
         lockout.count(f"user{n}", first)
     assert (lockout.count("other", second) > 0) is together
@@ -310,7 +343,7 @@ def slow(store: Conversations) -> TestClient:
     accounts.switch("gone", False, "tests")
     accounts.from_provider("https://id.example v", "vera", "Vera", "agent")
     entrance = Entrance(accounts, Sessions(store, 1.0, 60.0))
-    entrance.lockout = Lockout(clock=iter(range(0, 10**9, 1000)).__next__)  # never closes
+    entrance.lockout = Lockout(store, iter(range(0, 10**9, 1000)).__next__)  # never closes
     return TestClient(gated(entrance))
 
 

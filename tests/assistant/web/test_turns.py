@@ -160,7 +160,7 @@ def test_a_turn_that_waits_for_a_thread_is_dropped_and_can_be_asked_for_again(ma
         async with aclosing(turns.run(late)) as progress:
             await anext(progress)
         for turn in busy:
-            turns.stop(turn.conversation_id)
+            await turns.stop(turn.conversation_id)
         await asyncio.gather(*others)
         await gone(turns)
 
