@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -13,6 +12,7 @@ from knowledge.pending import Pending
 from knowledge.quarantine import Quarantine
 from knowledge.store import Contents, Store, read_documents, write_version
 from knowledge.types import Document, document_of
+from knowledge.vector_index import Place
 from knowledge.versions import Versions
 
 
@@ -47,7 +47,7 @@ def purge(versions: Versions, what: str) -> PurgeReport:
             version = _without(versions, current, set(found))
         gone = [n for n in versions.complete() if n >= tainted and n != version]
         for name in gone:
-            shutil.rmtree(versions.folder / name)
+            versions.remove(versions.folder / name)
         versions.prune_leftovers()
         Pending(versions.root).clear()
         Quarantine(versions.root).forget(set(found))
@@ -101,7 +101,8 @@ def _without(versions: Versions, current: str, ids: set[str]) -> str:
         chunks = [store.chunks[n] for n in rows]
         findings = [f for f in store.findings() if not ids & set(map(document_of, f.passages))]
         contents = Contents(documents, files, chunks, store.vectors[rows], findings, manifest)
-        write_version(versions.folder / name, contents, apart=True)
+        server = Place.of(store.folder).server
+        write_version(versions.folder / name, contents, apart=True, server=server)
     finally:
         store.close()
     versions.publish(name)

@@ -144,7 +144,8 @@ class Refresher:
         contents = Contents(
             loaded.documents, loaded.files, draft.served, draft.vectors, draft.findings, manifest
         )
-        write_version(self.versions.folder / name, contents, before)
+        folder, server = self.versions.folder / name, self.settings.chroma
+        write_version(folder, contents, before, server=server)
         self.progress("write", 1, 1)
         return name
 

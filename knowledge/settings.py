@@ -28,6 +28,12 @@ class KnowledgeSettings(BaseModel):
     max_read_memory_bytes: int = Field(
         1_500_000_000, ge=300_000_000, description="Memory of the process that reads files."
     )
+    chroma: str = Field(
+        "",
+        pattern=r"^(https?://[^/?#]+)?$",
+        description="Chroma server (`chroma run`) on a private network that holds the vectors, as"
+        " http://host:8000; empty: files in the home.",
+    )
     threads: int = Field(2, ge=1, description="Threads of the encoder's engine.")
 
     @model_validator(mode="after")

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import orjson
-from chromadb.errors import ChromaError
 from numpy.typing import NDArray
 
 from knowledge.errors import VersionError
@@ -29,10 +28,11 @@ from knowledge.types import (
     finding_from_json,
 )
 from knowledge.vector_index import (
+    INDEX_ERRORS,
     INDEXING,
     Placed,
     Scope,
-    client_of,
+    VectorIndex,
     write_index,
     write_index_apart,
 )
@@ -75,13 +75,19 @@ class Contents:
 
 
 def write_version(
-    folder: Path, contents: Contents, before: Store | None = None, *, apart: bool = False
+    folder: Path,
+    contents: Contents,
+    before: Store | None = None,
+    *,
+    apart: bool = False,
+    server: str = "",
 ) -> None:
     """Write a version, verify what Chroma gives back, then write the manifest.
 
     The manifest's presence means the version is complete; its `basis` is the version whose place
     it is to take. Where little has changed since `before`, its vector index is copied and changed;
-    `apart` makes it anew in a process that sees no text. Raises VersionError when Chroma does not
+    `apart` makes it anew in a process that sees no text; with a `server` it is made there. Raises
+    VersionError when Chroma does not
     hold every id with its vector.
     """
     folder.mkdir(parents=True)
@@ -90,7 +96,7 @@ def write_version(
     _write_jsonl(folder / CHUNKS, contents.chunks)
     _write_jsonl(folder / FINDINGS, contents.findings)
     np.save(folder / VECTORS, contents.vectors)
-    _index(folder, contents, before, apart)
+    _index(folder, contents, before, apart, server)
     _write_terms(folder, contents.chunks, before)
     (folder / PREPARED).write_text(contents.manifest["basis"])
     os.sync()  # a version that survives a power cut is whole
@@ -101,9 +107,13 @@ def write_version(
     partial.replace(folder / MANIFEST)
 
 
-def _index(folder: Path, contents: Contents, before: Store | None, apart: bool) -> None:
+def _index(
+    folder: Path, contents: Contents, before: Store | None, apart: bool, server: str
+) -> None:
     wanted = placed(contents.chunks, contents.vectors)
-    if apart:
+    if server:
+        write_index(folder, wanted, {}, None, server)
+    elif apart:
         write_index_apart(folder, wanted)
     elif (
         before
@@ -164,8 +174,7 @@ class Store:
             raise VersionError(f"version {folder.name} is incomplete; run `knowledge refresh`")
         self.folder = folder
         self.manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
-        self._client: Any = None
-        self._collections: dict[Scope, Any] = {}
+        self._index = VectorIndex(folder)
 
     @cached_property
     def chunks(self) -> list[Chunk]:
@@ -238,11 +247,11 @@ class Store:
     ) -> list[tuple[int, float]]:
         """(row, cosine) of the count chunks nearest to vector (dimensions,), best first: exactly
         in a scope of at most EXACT_UP_TO chunks, by Chroma's HNSW index in a larger one, exactly
-        again where that cannot be opened, as on a read-only disk."""
+        again where that cannot be asked: on a read-only disk, or while its server is away."""
         if scope not in self._scanned:
             try:
                 return self.nearest_indexed(scope, vector, count)
-            except ChromaError as error:
+            except INDEX_ERRORS as error:
                 log.warning("%s: no index (%s); it is scanned", scope.collection, error)
                 self._scanned[scope] = self.vectors[self.rows[scope]]
         cosines = self._scanned[scope] @ vector
@@ -263,14 +272,8 @@ class Store:
 
     def collection(self, scope: Scope) -> Any:
         """A scope's collection; Chroma is opened with the first."""
-        if scope not in self._collections:
-            self._client = self._client or client_of(self.folder)
-            self._collections[scope] = self._client.get_collection(
-                scope.collection, embedding_function=None
-            )
-        return self._collections[scope]
+        return self._index.collection(scope.collection)
 
     def close(self) -> None:
         """Let go of Chroma's files."""
-        if self._client:
-            self._client.close()
+        self._index.close()

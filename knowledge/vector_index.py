@@ -2,25 +2,38 @@
 
 A scope is (language, for staff or not): scopes are kept apart because Chroma's metadata filter
 costs 20 times an unfiltered query, and because customers must never see staff passages.
+
+An index is in Chroma's files below its version, or on a Chroma server, which a version says of
+itself: one that went to the server is read from there. The server holds ids and vectors, no text.
 """
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import chromadb
+import httpx
 import numpy as np
 from chromadb.api.client import SharedSystemClient
 from chromadb.config import Settings as ChromaSettings
+from chromadb.errors import ChromaError
 from numpy.typing import NDArray
 
 from knowledge.errors import VersionError
 
-CHROMA = "chroma"
+log = logging.getLogger(__name__)
+CHROMA = "chroma"  # folder of a version that holds its index
+SERVER = "chroma-server"  # file of a version that holds the address of the server with its index
+# What an index that cannot be asked now raises.
+INDEX_ERRORS = (ChromaError, VersionError, httpx.HTTPError)
+_PAGE = 2_000  # vectors that are read back at once
 # Raise it when indexes are made differently, so that older ones are not copied.
 INDEXING = 2
 # Wider than Chroma's own (100, 100, 16), with which one passage in a hundred is not found by its
@@ -53,27 +66,106 @@ class Placed(NamedTuple):
 Collections = Mapping[str, Placed]  # by name
 
 
-def client_of(folder: Path) -> Any:
-    """Chroma over a version's folder."""
-    settings = ChromaSettings(anonymized_telemetry=False, allow_reset=False)
-    return chromadb.PersistentClient(str(folder / CHROMA), settings=settings)
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the index of the version in `folder` is: on `server`, if there is one."""
+
+    folder: Path
+    server: str
+
+    @classmethod
+    def of(cls, folder: Path) -> Place:
+        """That of a version that was written."""
+        marker = folder / SERVER
+        return cls(folder, marker.read_text().strip() if marker.is_file() else "")
+
+    def client(self) -> Any:
+        """Chroma there. Raises VersionError when the server cannot be reached."""
+        settings = ChromaSettings(anonymized_telemetry=False, allow_reset=False)
+        if not self.server:
+            return chromadb.PersistentClient(str(self.folder / CHROMA), settings=settings)
+        at = urlsplit(self.server)
+        secure = at.scheme == "https"
+        try:
+            return chromadb.HttpClient(
+                at.hostname or "", at.port or (443 if secure else 80), secure, settings=settings
+            )
+        except (ValueError, httpx.HTTPError) as error:  # the former: chromadb's own
+            raise VersionError(f"the Chroma server {self.server} cannot be reached") from error
+
+    def name(self, collection: str) -> str:
+        """What a collection is called there: on a server, among those of other versions."""
+        return f"{self._prefix}{collection}" if self.server else collection
+
+    def drop(self) -> None:
+        """Delete what is on the server, before the folder goes. Raises VersionError."""
+        if not self.server:
+            return
+        client = self.client()
+        try:
+            for collection in client.list_collections():
+                if collection.name.startswith(self._prefix):
+                    client.delete_collection(collection.name)
+        except (ChromaError, httpx.HTTPError) as error:
+            raise VersionError(
+                f"{self.folder.name} cannot be deleted from {self.server}: {error}"
+            ) from error
+        finally:
+            client.close()
+
+    @property
+    def _prefix(self) -> str:
+        return f"{self.folder.parent.parent.name}-{self.folder.name}-"
 
 
-def write_index(folder: Path, wanted: Collections, held: Collections, before: Path | None) -> None:
-    """Write and verify the index of a version; where little has changed since the version
-    `before`, which holds `held`, its index is copied and changed. Raises VersionError when Chroma
-    does not hold every id with its vector."""
-    if before:
+class VectorIndex:
+    """The index of a version, opened when it is first asked."""
+
+    def __init__(self, folder: Path) -> None:
+        self.place = Place.of(folder)
+        self._client: Any = None
+        self._collections: dict[str, Any] = {}
+
+    def collection(self, name: str) -> Any:
+        """A collection. Raises one of INDEX_ERRORS."""
+        if name not in self._collections:
+            self._client = self._client or self.place.client()
+            self._collections[name] = self._client.get_collection(
+                self.place.name(name), embedding_function=None
+            )
+        return self._collections[name]
+
+    def close(self) -> None:
+        """Let go of Chroma's files, or of the connection."""
+        if self._client:
+            self._client.close()
+
+
+def write_index(
+    folder: Path, wanted: Collections, held: Collections, before: Path | None, server: str = ""
+) -> None:
+    """Write and verify the index of a version, in its folder or on a server; where little has
+    changed since the version `before`, which holds `held` in its folder, that index is copied and
+    changed. Raises VersionError when Chroma does not hold every id with its vector."""
+    if before is None or server or Place.of(before).server:
+        held = {}
+    if held and before:
         shutil.copytree(before / CHROMA, folder / CHROMA)
-    client = client_of(folder)
+    if server:
+        (folder / SERVER).write_text(server)
+    place = Place(folder, server)
+    client = place.client()
     try:
         for name in held.keys() - wanted.keys():
             client.delete_collection(name)
         for name, placed in wanted.items():
-            _fill_collection(client, name, placed, held.get(name))
+            _fill_collection(client, place.name(name), placed, held.get(name))
+    except httpx.HTTPError as error:
+        raise VersionError(f"the Chroma server {server} failed: {error}; refresh again") from error
     finally:
         client.close()
-        SharedSystemClient.clear_system_cache()
+        if not server:
+            SharedSystemClient.clear_system_cache()
 
 
 def write_index_apart(folder: Path, wanted: Collections) -> None:
@@ -122,14 +214,18 @@ def _fill_collection(client: Any, name: str, wanted: Placed, held: Placed | None
 
 
 def verify(collection: Any, wanted: Placed) -> None:
-    """Raise VersionError unless Chroma gives back every id with its vector."""
-    held = collection.get(include=["embeddings"])
-    if sorted(held["ids"]) != sorted(wanted.ids):
-        raise VersionError(
-            f"Chroma holds {len(held['ids'])} of {len(wanted.ids)} vectors; refresh again"
-        )
+    """Raise VersionError unless Chroma gives back every id with its vector, and no others."""
     row_of = {chunk_id: row for row, chunk_id in enumerate(wanted.ids)}
-    order = [row_of[chunk_id] for chunk_id in held["ids"]]
-    off = np.abs(np.asarray(held["embeddings"]) - wanted.vectors[order])
-    if not off.max(initial=0.0) <= _ROUNDING:
-        raise VersionError("Chroma gives back other vectors than were stored; refresh again")
+    held = 0
+    for start in range(0, len(wanted.ids), _PAGE):
+        page = collection.get(ids=wanted.ids[start : start + _PAGE], include=["embeddings"])
+        held += len(page["ids"])
+        order = [row_of[chunk_id] for chunk_id in page["ids"]]
+        off = np.abs(np.asarray(page["embeddings"]) - wanted.vectors[order])
+        if not off.max(initial=0.0) <= _ROUNDING:
+            raise VersionError("Chroma gives back other vectors than were stored; refresh again")
+    if not held == len(wanted.ids) == collection.count():
+        raise VersionError(
+            f"Chroma holds {held} of {len(wanted.ids)} vectors, and {collection.count()} in all;"
+            " refresh again"
+        )

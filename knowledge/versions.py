@@ -10,6 +10,7 @@ home/knowledge/, home/catalogue/
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import shutil
 from collections.abc import Iterator
@@ -20,6 +21,9 @@ from typing import Protocol
 
 from knowledge.errors import EmptyKnowledge, VersionError
 from knowledge.store import MANIFEST, PREPARED
+from knowledge.vector_index import Place
+
+log = logging.getLogger(__name__)
 
 _NAME = "%Y%m%d-%H%M%S-%f"  # of a version
 
@@ -141,17 +145,25 @@ class Versions:
         prepared = self.prepared()
         published = [n for n in self.complete() if n not in prepared]
         kept = {*published[-keep:], *prepared[-1:], self.served()}
-        for name in self.complete():
-            if name not in kept:
-                shutil.rmtree(self.folder / name)
-        self.prune_leftovers()
+        try:
+            for name in self.complete():
+                if name not in kept:
+                    self.remove(self.folder / name)
+            self.prune_leftovers()
+        except VersionError as error:  # its server is away: what is left goes the next time
+            log.warning("%s", error)
 
     def prune_leftovers(self) -> None:
         """Delete what interrupted refreshes have left."""
         complete = set(self.complete())
         for path in self.folder.iterdir():
             if path.name not in complete:
-                shutil.rmtree(path)
+                self.remove(path)
+
+    def remove(self, folder: Path) -> None:
+        """Delete a version, or what there is of one, from its server first. Raises VersionError."""
+        Place.of(folder).drop()
+        shutil.rmtree(folder)
 
     @contextmanager
     def writing(self) -> Iterator[None]:

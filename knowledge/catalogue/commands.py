@@ -72,6 +72,7 @@ def catalogue_app(place_of: Callable[[Path | None], Place]) -> typer.Typer:
                     max_bytes=settings.max_file_bytes,
                     keep=settings.keep_versions,
                     progress=show,
+                    server=settings.chroma,
                 )
             _emit(asdict(report)) if as_json else _print_report(report)
 

@@ -45,9 +45,11 @@ def refresh_catalogue(
     max_bytes: int,
     keep: int,
     progress: Progress,
+    server: str = "",
 ) -> CatalogueReport:
     """Publish what a file holds now; only texts that are new are embedded, and nothing is published
-    where nothing has changed. `keep` versions are kept for rollback.
+    where nothing has changed. `keep` versions are kept for rollback; with a `server` (of Chroma)
+    vectors are searched there.
 
     Raises SourceError when the file cannot be read or no line of it is a product, VersionError when
     another refresh is running.
@@ -76,7 +78,8 @@ def refresh_catalogue(
                     "encoder": encoder.name,
                     "products": len(new),
                 }
-                write_version(versions.folder / name, read.products, vectors, manifest, before)
+                folder = versions.folder / name
+                write_version(folder, read.products, vectors, manifest, before, server)
                 versions.publish(name)
                 versions.prune(keep)
         finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Sequence
 from functools import cached_property
@@ -20,8 +21,9 @@ from knowledge.errors import VersionError
 from knowledge.segment import TOKENS
 from knowledge.store import LEXICAL, MANIFEST, VECTORS
 from knowledge.terms import Terms
-from knowledge.vector_index import INDEXING, Placed, client_of, write_index
+from knowledge.vector_index import INDEX_ERRORS, INDEXING, Placed, VectorIndex, write_index
 
+log = logging.getLogger(__name__)
 PRODUCTS = "products.jsonl"
 
 
@@ -36,9 +38,11 @@ def write_version(
     vectors: NDArray[np.float32],
     manifest: dict[str, Any],
     before: CatalogueStore | None,
+    server: str = "",
 ) -> None:
     """Write a version, one row of vectors a product, and its manifest last. Of `before` is taken
-    over what has not changed. Raises VersionError when Chroma does not hold what was stored."""
+    over what has not changed; with a `server` the index is made there. Raises VersionError when
+    Chroma does not hold what was stored."""
     folder.mkdir(parents=True)
     with (folder / PRODUCTS).open("wb") as file:
         rows = (orjson.dumps(to_row(p), option=orjson.OPT_APPEND_NEWLINE) for p in products)
@@ -46,10 +50,10 @@ def write_version(
     np.save(folder / VECTORS, vectors)
     wanted = placed(products, vectors)
     same = before is not None and before.manifest["indexing"] == INDEXING
-    if before and same:
+    if before and same and not server:
         write_index(folder, wanted, placed(before.products, before.vectors), before.folder)
     else:
-        write_index(folder, wanted, {}, None)
+        write_index(folder, wanted, {}, None, server)
     for language, rows_held in rows_by_language(products).items():
         texts = [searched_text(products[row]) for row in rows_held]
         _terms(language, texts, before).save(folder / LEXICAL / collection_of(language))
@@ -95,8 +99,7 @@ class CatalogueStore:
             raise VersionError(f"version {folder.name} is incomplete; read the products again")
         self.folder = folder
         self.manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
-        self._client: Any = None
-        self._collections: dict[str, Any] = {}
+        self._index = VectorIndex(folder)
 
     @cached_property
     def products(self) -> list[Product]:
@@ -129,13 +132,21 @@ class CatalogueStore:
     def nearest(
         self, language: str, vector: NDArray[np.float32], count: int
     ) -> list[tuple[str, float]]:
-        """(key, cosine) of the count products nearest to vector, by Chroma's index."""
-        if language not in self._collections:
-            self._client = self._client or client_of(self.folder)
-            self._collections[language] = self._client.get_collection(
-                collection_of(language), embedding_function=None
-            )
-        found = self._collections[language].query(
+        """(key, cosine) of the count products nearest to vector, by Chroma's index; exactly while
+        its server is away."""
+        try:
+            return self._indexed(language, vector, count)
+        except INDEX_ERRORS as error:
+            log.warning("%s: no index (%s); it is scanned", collection_of(language), error)
+            rows = self.rows[language]
+            cosines = self.vectors[rows] @ vector
+            first = np.argsort(-cosines, kind="stable")[:count]
+            return [(self.products[rows[i]].key, float(cosines[i])) for i in first]
+
+    def _indexed(
+        self, language: str, vector: NDArray[np.float32], count: int
+    ) -> list[tuple[str, float]]:
+        found = self._index.collection(collection_of(language)).query(
             query_embeddings=[vector],
             n_results=min(count, len(self.rows[language])),
             include=["distances"],
@@ -145,5 +156,4 @@ class CatalogueStore:
 
     def close(self) -> None:
         """Let go of Chroma's files."""
-        if self._client:
-            self._client.close()
+        self._index.close()

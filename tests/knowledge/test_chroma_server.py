@@ -1,0 +1,222 @@
+"""Vectors on a real Chroma server: same passages, versions that come and go, and the server away."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import chromadb
+import pytest
+
+from knowledge import store as store_module
+from knowledge.catalogue.refresh import refresh_catalogue
+from knowledge.catalogue.store import CatalogueStore
+from knowledge.check import check
+from knowledge.errors import VersionError
+from knowledge.language import Detector
+from knowledge.load import Loader
+from knowledge.purge import purge
+from knowledge.refresh import Refresher
+from knowledge.settings import KnowledgeSettings
+from knowledge.store import Store
+from knowledge.types import silent
+from knowledge.vector_index import CHROMA, Place
+from knowledge.versions import CatalogueVersions, Versions
+from tests.knowledge.fakes import WordInspector
+
+pytestmark = pytest.mark.slow
+
+
+class ChromaServer:
+    """`chroma run` on a port of its own; it can be stopped and started again."""
+
+    def __init__(self, folder: Path) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = int(probe.getsockname()[1])
+        self.folder, self.url = folder, f"http://127.0.0.1:{self.port}"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        program = Path(sys.executable).with_name("chroma")
+        found = str(program) if program.exists() else shutil.which("chroma")
+        if found is None:
+            pytest.skip("chroma's command line is not installed")
+        options = ["--path", str(self.folder), "--host", "127.0.0.1", "--port", str(self.port)]
+        self.process = subprocess.Popen(
+            [found, "run", *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            env=os.environ | {"ANONYMIZED_TELEMETRY": "False"}, start_new_session=True,
+        )  # fmt: skip
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+                return
+            except OSError:
+                assert time.monotonic() < deadline, "Chroma does not start"
+                time.sleep(0.1)
+
+    def stop(self) -> None:
+        if self.process:
+            os.killpg(self.process.pid, 9)
+            self.process.wait()
+            self.process = None
+
+    def collections(self) -> set[str]:
+        client = chromadb.HttpClient("127.0.0.1", self.port)
+        return {c.name for c in client.list_collections()}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChromaServer]:
+    made = ChromaServer(tmp_path_factory.mktemp("chroma"))
+    made.start()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def refresher(
+    tmp_path: Path, detector: Detector, word_lengths: Any, server: ChromaServer
+) -> Refresher:
+    settings = KnowledgeSettings(chroma=server.url, keep_versions=2)
+    versions = Versions(tmp_path / "home")
+    return Refresher(versions, Loader(detector), word_lengths, WordInspector(), settings)
+
+
+def corpus(path: Path, **texts: str) -> Path:
+    rows = (json.dumps({"id": i, "title": i, "text": t}) for i, t in texts.items())
+    path.write_text("\n".join(rows))
+    return path
+
+
+def names(server: ChromaServer, version: str) -> list[str]:
+    return sorted(n for n in server.collections() if version in n)
+
+
+def test_a_version_is_written_to_the_server_and_found_there_as_it_is_in_files(
+    refresher: Refresher, server: ChromaServer, tmp_path: Path
+) -> None:
+    texts = {f"d{n}": " ".join(["word"] * (n + 1)) + "." for n in range(20)}
+    version = refresher.refresh([corpus(tmp_path / "c.jsonl", **texts)]).version
+    folder = refresher.versions.current_folder()
+    assert not (folder / CHROMA).exists()
+    assert names(server, version) == [f"knowledge-{version}-passages-en"]
+    assert check(refresher.versions).problems == ()
+    store = Store(folder)
+    (scope,) = store.scopes
+    for vector in store.vectors[::5]:
+        by_server = store.nearest_indexed(scope, vector, 3)
+        assert [c for _, c in by_server] == pytest.approx(
+            [c for _, c in store.nearest(scope, vector, 3)], abs=1e-5
+        )
+    store.close()
+
+
+def test_no_text_goes_to_the_server(
+    refresher: Refresher, server: ChromaServer, tmp_path: Path
+) -> None:
+    refresher.refresh([corpus(tmp_path / "c.jsonl", a="The zebra-striped clause of 1987.")])
+    held = [
+        p for p in server.folder.rglob("*") if p.is_file() and b"zebra-striped" in p.read_bytes()
+    ]
+    assert held == []
+
+
+def test_versions_that_are_pruned_or_purged_leave_the_server(
+    refresher: Refresher, server: ChromaServer, tmp_path: Path
+) -> None:
+    source = tmp_path / "c.jsonl"
+    first, *_ = [
+        refresher.refresh(
+            [corpus(source, a="One.", bad="Two words.", **{f"d{n}": "Word " * (n + 2)})]
+        ).version
+        for n in range(3)
+    ]
+    assert names(server, first) == [], "two are kept"
+    kept = refresher.versions.complete()
+    assert all(names(server, version) for version in kept)
+    report = purge(refresher.versions, "bad")
+    assert not any(names(server, version) for version in kept)
+    assert names(server, report.version)
+    assert Place.of(refresher.versions.current_folder()).server == server.url
+
+
+def test_a_rollback_from_the_server_to_files_and_back_serves_each(
+    refresher: Refresher, tmp_path: Path
+) -> None:
+    source = tmp_path / "c.jsonl"
+    in_files = Refresher(
+        refresher.versions,
+        refresher.drafter.loader,
+        refresher.drafter.encoder,
+        WordInspector(),
+        KnowledgeSettings(),
+    )
+    first = in_files.refresh([corpus(source, a="One.")]).version
+    second = refresher.refresh([corpus(source, a="One.", b="Two words.")]).version
+    third = in_files.refresh([corpus(source, a="One.", b="Two words.", c="Three.")]).version
+    for version, documents in ((first, 1), (second, 2), (third, 3)):
+        refresher.versions.publish(version)
+        store = Store(refresher.versions.current_folder())
+        (scope,) = store.scopes
+        assert len(store.nearest_indexed(scope, store.vectors[0], 9)) == documents
+        store.close()
+
+
+def test_while_the_server_is_away_passages_are_found_exactly_and_nothing_is_published(
+    refresher: Refresher, server: ChromaServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "c.jsonl"
+    version = refresher.refresh([corpus(source, a="One.", b="Two words.")]).version
+    monkeypatch.setattr(store_module, "EXACT_UP_TO", 0)
+    store = Store(refresher.versions.current_folder())
+    (scope,) = store.scopes
+    assert store.nearest(scope, store.vectors[0], 1) == store.nearest_indexed(
+        scope, store.vectors[0], 1
+    )
+    server.stop()
+    try:
+        assert store.nearest(scope, store.vectors[0], 1)[0][0] == 0
+        with pytest.raises(VersionError, match="cannot be reached"):
+            refresher.refresh([corpus(source, a="One.", b="Two words.", c="Three.")])
+        assert refresher.versions.current() == version
+        with pytest.raises(VersionError, match="cannot be reached"):
+            purge(refresher.versions, "b")
+    finally:
+        server.start()
+    fourth = refresher.refresh([corpus(source, a="One.", b="Two words.", c="Three.")]).version
+    assert names(server, fourth), "what was left of the first try is no hindrance"
+
+
+def test_products_are_searched_on_the_server_and_exactly_while_it_is_away(
+    server: ChromaServer, tmp_path: Path, word_lengths: Any
+) -> None:
+    source = tmp_path / "goods.jsonl"
+    goods = [
+        {"id": f"g{n}", "title": " ".join(["lamp"] * (n + 1)), "price": "1", "currency": "EUR"}
+        for n in range(5)
+    ]
+    source.write_text("\n".join(map(json.dumps, goods)))
+    versions = CatalogueVersions(tmp_path / "home")
+    report = refresh_catalogue(
+        versions, word_lengths, source, max_bytes=10_000, keep=2, progress=silent, server=server.url
+    )
+    assert names(server, report.version)
+    store = CatalogueStore(versions.current_folder())
+    (language,) = store.rows
+    there = store.nearest(language, store.vectors[2], 2)
+    server.stop()
+    try:
+        away = CatalogueStore(versions.current_folder()).nearest(language, store.vectors[2], 2)
+    finally:
+        server.start()
+    assert [c for _, c in away] == pytest.approx([c for _, c in there], abs=1e-5)
