@@ -127,6 +127,7 @@ def embedding(app: FastAPI, settings: Settings) -> None:
         allow_origins=settings.web.origins,
         allow_methods=["GET", "POST", "PUT", "DELETE"],
         allow_headers=["authorization", "content-type", "last-event-id"],
+        expose_headers=["retry-after"],
         max_age=86_400,
     )
     # The last one added is asked first: a site that is not listed learns nothing.

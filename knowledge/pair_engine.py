@@ -80,7 +80,7 @@ def _export_quantised(module: Any, path: Path, outputs: list[str]) -> None:
     """Export to ONNX and quantise the weights, a scale for each output channel."""
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    whole = path.with_suffix(".whole")
+    whole = path.with_suffix(f".{os.getpid()}.whole")
     partial = path.with_suffix(f".{os.getpid()}.partial")
     export_onnx(module, whole, outputs)
     logging.disable(logging.INFO)  # it logs every tensor on the root logger

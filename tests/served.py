@@ -1,6 +1,6 @@
 """A server of the API alone, around an assistant that needs no models: it starts in a second.
 
-python -m tests.served --home HOME --port PORT
+python -m tests.served --home HOME --port PORT [--store URL] [--redis URL] [--pause SECONDS]
 """
 
 from __future__ import annotations
@@ -10,14 +10,17 @@ import socket
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
 
 from assistant.conversations import Conversations
 from assistant.generation import QuotingComposer
+from assistant.live import open_live
 from assistant.service import ChatService
 from assistant.settings import Settings
+from assistant.store_settings import SharedSettings, StoreSettings
 from assistant.types import (
     Answer,
     CheckedSentence,
@@ -40,15 +43,16 @@ SENTENCES = ("You can return it.", "You have 30 days.", "Bring the receipt.")
 class Unhurried:
     """Says three sentences, one after another."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, pause: float) -> None:
         self.settings = settings
+        self.pause = pause
         self.generator = QuotingComposer()
 
     def respond(self, utterance: Utterance, listen: Listener = ignore) -> Reply:
         said = []
         for sentence in SENTENCES:
             listen(StageStarted("generation", "en"))
-            time.sleep(0.02)
+            time.sleep(self.pause)
             said.append(CheckedSentence(sentence, True, "returns#0"))
             listen(SentenceReady(said[-1]))
         text = " ".join(SENTENCES)
@@ -56,10 +60,11 @@ class Unhurried:
         return Reply(Answer(text, tuple(said), cited), "en", Intent("return_policy", 0.9))
 
 
-def serve(home: Path, port: int) -> None:
+def serve(settings: Settings, port: int, pause: float) -> None:
     """Until it is killed."""
-    settings = Settings(home=home)
-    service = ChatService(Unhurried(settings), Conversations.in_home(home))  # type: ignore[arg-type]
+    assistant: Any = Unhurried(settings, pause)
+    live = open_live(settings.shared)
+    service = ChatService(assistant, Conversations.of(settings), live)
     app = FastAPI()
     app.add_middleware(StoreTrouble)
     identities = Identities("", service.conversations)
@@ -74,5 +79,9 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--store", default="")
+    parser.add_argument("--redis", default="")
+    parser.add_argument("--pause", type=float, default=0.02)
     given = parser.parse_args()
-    serve(given.home, given.port)
+    store, shared = StoreSettings(url=given.store), SharedSettings(redis=given.redis)
+    serve(Settings(home=given.home, store=store, shared=shared), given.port, given.pause)

@@ -34,6 +34,7 @@ _READERS = 8  # threads of their own: who only reads waits for nobody who writes
 _ALIVE_SECONDS = 15.0  # proxies close what is silent for longer
 BUSY = "the message before is being answered; wait for its reply"
 FULL = "too many customers write at once; send it again in a moment"
+_BUSY_SECONDS = "2"
 _STREAM = {"cache-control": "no-store", "x-accel-buffering": "no"}
 
 
@@ -125,7 +126,7 @@ def api_routes(
         if conversation.state == "closed":
             raise HTTPException(409, "this conversation is closed; begin another one")
         if await turns.is_busy(conversation.id):
-            raise HTTPException(409, BUSY)
+            raise _busy()
         if turns.is_full:
             raise HTTPException(503, FULL, {"retry-after": RETRY_SECONDS})
         address = address_of(request)
@@ -137,7 +138,7 @@ def api_routes(
         except InputError as error:
             raise HTTPException(409, str(error)) from error
         if await turns.is_busy(conversation.id):  # meanwhile, another page of the same customer's
-            raise HTTPException(409, BUSY)
+            raise _busy()
         return _stream(_reply_events(turn))
 
     async def _reply_events(turn: Turn) -> AsyncIterator[str]:
@@ -253,6 +254,10 @@ def _event(name: str, data: dict[str, Any], key: int | None = None) -> str:
     """One server-sent event; its data is one line of JSON."""
     head = f"id: {key}\n" if key is not None else ""
     return f"{head}event: {name}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n"
+
+
+def _busy() -> HTTPException:
+    return HTTPException(409, BUSY, {"retry-after": _BUSY_SECONDS})
 
 
 def _too_many(error: FloodError) -> HTTPException:

@@ -230,6 +230,16 @@ def test_a_message_that_could_not_be_sent_is_offered_again(visit: Visit) -> None
     assert page.locator(".customer").count() == 1
 
 
+def test_a_server_that_is_started_again_is_not_noticed(visit: Visit) -> None:
+    page = visit()
+    enter(page)
+    page.route("**/messages", lambda route: route.abort(), times=2)
+    ask(page, "Can I return it?")
+    page.locator(".assistant .chip").wait_for()
+    assert page.locator(".customer").count() == 1
+    assert page.locator(".status [role=alert]").count() == 0
+
+
 def test_the_words_change_with_the_language_and_stay_changed(visit: Visit) -> None:
     page = visit()
     enter(page)

@@ -11,7 +11,11 @@ const api = (() => {
       credentials: "omit",
       signal: rest.signal,
     });
-    if (!response.ok) throw Object.assign(new Error(response.statusText), { status: response.status });
+    if (!response.ok) {
+      const { status } = response;
+      const passes = response.headers.has("retry-after") || [502, 504].includes(status);
+      throw Object.assign(new Error(response.statusText), { status, passes });
+    }
     return response;
   };
 

@@ -1,6 +1,9 @@
 // The conversation: what was said, who speaks, and the turn that runs. It tells `changed`.
 const newId = () => Array.from(crypto.getRandomValues(new Uint8Array(12)), (b) => b.toString(16).padStart(2, "0")).join("");
 const RETRY_MS = 3000;
+// Pauses before a message is sent once more by itself: together as long as a killed server's conversations are kept for it.
+const AGAIN_MS = [500, 2000, 5000];
+const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 class Chat {
   constructor(identity, language, changed) {
@@ -67,20 +70,34 @@ class Chat {
     this.messages = this.messages.filter((m) => !(m.pending && m.message_id === messageId));
     const own = { role: "customer", text, message_id: messageId, pending: true };
     this.messages.push(own);
+    for (const again of [...AGAIN_MS, 0]) {
+      const error = await this.sent(own);
+      if (!error) break;
+      if (!error.passes || !again) {
+        if ([401, 404].includes(error.status)) memory.set({ id: null, token: null });
+        this.failed = own;
+        break;
+      }
+      await pause(again);
+    }
+    this.turn = null;
+    this.changed();
+  }
+
+  // Sends a message and hears the reply; what went wrong, if something did. The server answers no message twice.
+  async sent(own) {
     this.turn = { stage: "", sentences: [] };
     this.changed();
     try {
       await this.begin();
-      const response = await this.call("POST", "/messages", { text, message_id: messageId });
+      const response = await this.call("POST", "/messages", { text: own.text, message_id: own.message_id });
       for await (const event of api.events(response)) this.hear(event);
       if (!this.turn.ended) throw new Error("the reply broke off");
       own.pending = false;
     } catch (error) {
-      if ([401, 404].includes(error.status)) memory.set({ id: null, token: null });
-      this.failed = own;
+      error.passes ??= true; // nobody answered, or not to the end
+      return error;
     }
-    this.turn = null;
-    this.changed();
   }
 
   hear({ name, data }) {
@@ -123,7 +140,7 @@ class Chat {
           if (["bot", "closed", "deleted"].includes(this.state.state)) stop.abort();
         }
       } catch {} // the connection was lost, or nobody is waited for any longer
-      if (!stop.signal.aborted) await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+      if (!stop.signal.aborted) await pause(RETRY_MS);
     }
     this.listening = null;
   }
