@@ -22,7 +22,7 @@ from assistant.errors import SettingsError
 from assistant.store_settings import SharedSettings
 
 log = logging.getLogger(__name__)
-Kind = Literal["news", "stop"]
+Kind = Literal["news", "stop", "tuned"]  # the last: of settings, and of no conversation
 Listener = Callable[[Kind, str], None]  # of a conversation's id; in whatever thread
 _Value = TypeVar("_Value")
 

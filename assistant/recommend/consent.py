@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -42,15 +45,26 @@ class ConsentFile:
 
     def decide(self, customer_id: str, allowed: bool) -> None:
         """See Consent."""
-        with self._writing:
+        with self._writing, self._alone():
             said = self._read() | {customer_id: allowed}
             partial = self._path.with_name(f"{self._path.name}.{os.getpid()}.partial")
             try:
-                self._path.parent.mkdir(parents=True, exist_ok=True)
                 partial.write_text(json.dumps(said, sort_keys=True), encoding="utf-8")
                 partial.replace(self._path)
             except OSError as error:
                 raise StoreError(f"{self._path} cannot be written: {error}") from error
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep other processes from writing meanwhile. Raises StoreError."""
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            lock = self._path.with_suffix(".lock").open("w")
+        except OSError as error:
+            raise StoreError(f"{self._path} cannot be written: {error}") from error
+        with lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
 
     def _read(self) -> dict[str, bool]:
         if not self._path.is_file():

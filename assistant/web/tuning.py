@@ -1,11 +1,13 @@
 """Tune what each question reads of the settings, while customers are served.
 
 A trial shares everything with the served assistant but these values. Saving swaps the assistant of
-the chat service: a turn goes by one set of values from its first stage to its last.
+the chat service: a turn goes by one set of values from its first stage to its last. Other processes
+are told, and read what was saved.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -13,12 +15,14 @@ from pathlib import Path
 from assistant.build import retuned
 from assistant.dial import TRIALS, Dial, kept, promise_of, threshold_of
 from assistant.errors import SettingsError
+from assistant.live import Kind
 from assistant.pipeline import Assistant
 from assistant.service import ChatService
 from assistant.settings import Settings
 from assistant.tuned import Tuned
 from knowledge.versions import Versions
 
+log = logging.getLogger(__name__)
 # A dial was found under these: with others its threshold would promise too much.
 PROMISED = ("max_quote_words", "candidates", "rerank_passages")
 
@@ -33,6 +37,7 @@ class Tuner:
     def __init__(self, service: ChatService) -> None:
         self.service = service
         self._lock = threading.Lock()
+        service.live.hear(self._heard)
 
     @property
     def settings(self) -> Settings:
@@ -90,7 +95,21 @@ class Tuner:
             old = Tuned.of(before).values()
             told = ", ".join(f"{name} {old[name]:g} → {new:g}" for name, new in changed.items())
             self.service.conversations.log(who, what, told)
-            return told
+        self.service.live.tell("tuned", "")
+        return told
+
+    def _heard(self, kind: Kind, _: str) -> None:
+        """Go by what is saved, whoever has saved it."""
+        if kind != "tuned":
+            return
+        with self._lock:
+            try:
+                saved = self.settings.tuned_by(Tuned.read(self.settings.home))
+            except SettingsError as error:
+                log.error("what was tuned is not followed: %s", error)
+                return
+            if Tuned.of(saved) != Tuned.of(self.settings):
+                self.service.assistant = retuned(self.service.assistant, saved)
 
 
 def _forget_trials(settings: Settings) -> None:

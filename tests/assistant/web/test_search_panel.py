@@ -6,6 +6,7 @@ import json
 import re
 import time
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -294,6 +295,20 @@ def test_going_back_deletes_the_file_and_holds_at_once(
     assert service.assistant.respond(Utterance(QUESTION)).kind == "answer"
     assert bench.panels[0].state() != seen, "open pages show it"
     assert audit(service)[0] == ("Mina", "search_reset", "answer_threshold 1 → 0.6")
+
+
+def test_another_process_goes_by_what_is_saved_and_by_the_shops_own_again(
+    bench: Bench, service: ChatService, home: Path
+) -> None:
+    other = ChatService(copy(service.assistant), service.conversations, service.live)
+    tuner = Tuner(other)
+    bench.save(answer_threshold="1.0")
+    assert other.assistant.respond(Utterance(QUESTION)).kind == "clarify"
+    (home / FILE).write_text("{")
+    other.live.tell("tuned", "")
+    assert tuner.settings.answer_threshold == 1.0, "what cannot be read changes nothing"
+    bench.act("search_reset")
+    assert other.assistant.respond(Utterance(QUESTION)).kind == "answer"
 
 
 def test_a_turn_under_way_ends_by_the_values_that_it_began_with(
