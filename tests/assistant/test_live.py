@@ -15,14 +15,16 @@ from assistant.live import Kind, Live, News, OneProcess, ThroughRedis, open_live
 from assistant.store_settings import SharedSettings
 from assistant.web.flood import Flood, FloodError
 from assistant.web_settings import WebSettings
-from tests.redis_server import RedisServer, redis_server
+from benchmarks.engines import Engine
+from benchmarks.engines import redis as redis_engine
+from tests.engines import started
 
 Pair = tuple[Live, Live]  # what two pages use; with Redis they are in two processes
 
 
 @pytest.fixture(scope="module")
-def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    with redis_server(tmp_path_factory.mktemp("redis")) as server:
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    with started(redis_engine, tmp_path_factory.mktemp("redis")) as server:
         yield server
 
 
@@ -99,7 +101,7 @@ def test_who_waits_for_news_of_a_conversation_is_woken_by_them_and_by_no_others(
 
 
 def test_what_a_killed_process_held_is_free_when_its_lease_is_over(
-    redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+    redis: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(live_module, "_LEASE_SECONDS", 0.3)
     settings = SharedSettings(redis=redis.url, prefix="killed")
@@ -119,7 +121,7 @@ def test_without_redis_each_process_goes_on_alone_and_they_meet_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(live_module, "_PAUSE_SECONDS", 0.2)
-    with redis_server(tmp_path) as server:
+    with started(redis_engine, tmp_path) as server:
         settings = SharedSettings(redis=server.url)
         here, there = open_live(settings), open_live(settings)
         heard: list[str] = []
@@ -143,7 +145,7 @@ def test_without_redis_each_process_goes_on_alone_and_they_meet_again(
         there.close()
 
 
-def test_messages_are_counted_by_all_processes_together(redis: RedisServer) -> None:
+def test_messages_are_counted_by_all_processes_together(redis: Engine) -> None:
     limits, shared = WebSettings(most_messages=5), SharedSettings(redis=redis.url, prefix="flood")
     here, there = Flood(limits, shared), Flood(limits, shared)
     for flood in (here, there, here, there, here):
@@ -154,7 +156,7 @@ def test_messages_are_counted_by_all_processes_together(redis: RedisServer) -> N
 
 
 def test_without_redis_each_process_counts_alone(tmp_path: Path) -> None:
-    with redis_server(tmp_path) as server:
+    with started(redis_engine, tmp_path) as server:
         flood = Flood(WebSettings(most_messages=2), SharedSettings(redis=server.url))
         server.stop()
         flood.count("10.0.0.1", "c")

@@ -22,23 +22,24 @@ from assistant.restoring import restore
 from assistant.retention import sweep
 from assistant.settings import Settings
 from assistant.store_settings import StoreSettings
+from benchmarks.engines import Engine, create
+from tests.engines import postgres
 from tests.keeping import ROWS, fill, rows
-from tests.postgres import create, server
 
 pytestmark = pytest.mark.slow
 PASSPHRASE = "correct horse battery staple"
 
 
 @pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    with server() as found:
+def server() -> Iterator[Engine]:
+    with postgres() as found:
         yield found
 
 
 @pytest.fixture
-def fresh(url: str, request: pytest.FixtureRequest) -> Callable[[str], str]:
+def fresh(server: Engine, request: pytest.FixtureRequest) -> Callable[[str], str]:
     """Makes empty databases of this test's own."""
-    return lambda name: create(url, f"{name}-{request.node.name}"[:60])
+    return lambda name: create(server, f"{name}-{request.node.name}"[:60])
 
 
 @pytest.fixture

@@ -3,12 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +10,7 @@ from typing import Any
 import chromadb
 import pytest
 
+from benchmarks.engines import Engine, chroma
 from knowledge import store as store_module
 from knowledge.catalogue.refresh import refresh_catalogue
 from knowledge.catalogue.store import CatalogueStore
@@ -30,63 +25,25 @@ from knowledge.store import Store
 from knowledge.types import silent
 from knowledge.vector_index import CHROMA, Place
 from knowledge.versions import CatalogueVersions, Versions
+from tests.engines import started
 from tests.knowledge.fakes import WordInspector
 
 pytestmark = pytest.mark.slow
 
 
-class ChromaServer:
-    """`chroma run` on a port of its own; it can be stopped and started again."""
-
-    def __init__(self, folder: Path) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
-        self.folder, self.url = folder, f"http://127.0.0.1:{self.port}"
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        program = Path(sys.executable).with_name("chroma")
-        found = str(program) if program.exists() else shutil.which("chroma")
-        if found is None:
-            pytest.skip("chroma's command line is not installed")
-        options = ["--path", str(self.folder), "--host", "127.0.0.1", "--port", str(self.port)]
-        self.process = subprocess.Popen(
-            [found, "run", *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            env=os.environ | {"ANONYMIZED_TELEMETRY": "False"}, start_new_session=True,
-        )  # fmt: skip
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
-                return
-            except OSError:
-                assert time.monotonic() < deadline, "Chroma does not start"
-                time.sleep(0.1)
-
-    def stop(self) -> None:
-        if self.process:
-            os.killpg(self.process.pid, 9)
-            self.process.wait()
-            self.process = None
-
-    def collections(self) -> set[str]:
-        client = chromadb.HttpClient("127.0.0.1", self.port)
-        return {c.name for c in client.list_collections()}
+def collections(server: Engine) -> set[str]:
+    client = chromadb.HttpClient("127.0.0.1", server.port)
+    return {c.name for c in client.list_collections()}
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChromaServer]:
-    made = ChromaServer(tmp_path_factory.mktemp("chroma"))
-    made.start()
-    yield made
-    made.stop()
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    with started(chroma, tmp_path_factory.mktemp("chroma")) as engine:
+        yield engine
 
 
 @pytest.fixture
-def refresher(
-    tmp_path: Path, detector: Detector, word_lengths: Any, server: ChromaServer
-) -> Refresher:
+def refresher(tmp_path: Path, detector: Detector, word_lengths: Any, server: Engine) -> Refresher:
     settings = KnowledgeSettings(chroma=server.url, keep_versions=2)
     versions = Versions(tmp_path / "home")
     return Refresher(versions, Loader(detector), word_lengths, WordInspector(), settings)
@@ -98,12 +55,12 @@ def corpus(path: Path, **texts: str) -> Path:
     return path
 
 
-def names(server: ChromaServer, version: str) -> list[str]:
-    return sorted(n for n in server.collections() if version in n)
+def names(server: Engine, version: str) -> list[str]:
+    return sorted(n for n in collections(server) if version in n)
 
 
 def test_a_version_is_written_to_the_server_and_found_there_as_it_is_in_files(
-    refresher: Refresher, server: ChromaServer, tmp_path: Path
+    refresher: Refresher, server: Engine, tmp_path: Path
 ) -> None:
     texts = {f"d{n}": " ".join(["word"] * (n + 1)) + "." for n in range(20)}
     version = refresher.refresh([corpus(tmp_path / "c.jsonl", **texts)]).version
@@ -121,9 +78,7 @@ def test_a_version_is_written_to_the_server_and_found_there_as_it_is_in_files(
     store.close()
 
 
-def test_no_text_goes_to_the_server(
-    refresher: Refresher, server: ChromaServer, tmp_path: Path
-) -> None:
+def test_no_text_goes_to_the_server(refresher: Refresher, server: Engine, tmp_path: Path) -> None:
     refresher.refresh([corpus(tmp_path / "c.jsonl", a="The zebra-striped clause of 1987.")])
     held = [
         p for p in server.folder.rglob("*") if p.is_file() and b"zebra-striped" in p.read_bytes()
@@ -132,7 +87,7 @@ def test_no_text_goes_to_the_server(
 
 
 def test_versions_that_are_pruned_or_purged_leave_the_server(
-    refresher: Refresher, server: ChromaServer, tmp_path: Path
+    refresher: Refresher, server: Engine, tmp_path: Path
 ) -> None:
     source = tmp_path / "c.jsonl"
     first, *_ = [
@@ -173,7 +128,7 @@ def test_a_rollback_from_the_server_to_files_and_back_serves_each(
 
 
 def test_while_the_server_is_away_passages_are_found_exactly_and_nothing_is_published(
-    refresher: Refresher, server: ChromaServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    refresher: Refresher, server: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = tmp_path / "c.jsonl"
     version = refresher.refresh([corpus(source, a="One.", b="Two words.")]).version
@@ -198,7 +153,7 @@ def test_while_the_server_is_away_passages_are_found_exactly_and_nothing_is_publ
 
 
 def test_products_are_searched_on_the_server_and_exactly_while_it_is_away(
-    server: ChromaServer, tmp_path: Path, word_lengths: Any
+    server: Engine, tmp_path: Path, word_lengths: Any
 ) -> None:
     source = tmp_path / "goods.jsonl"
     goods = [

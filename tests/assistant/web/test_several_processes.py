@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -18,9 +17,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.postgres import create
-from tests.postgres import server as postgres_server
-from tests.redis_server import redis_server
+from benchmarks.engines import create, free_port
+from benchmarks.engines import redis as redis_engine
+from tests.engines import postgres, started
 
 pytestmark = pytest.mark.timeout(120)
 PAUSE = 0.7  # seconds before each of the three sentences of a reply
@@ -55,16 +54,16 @@ def two_of_which_one_dies(request: pytest.FixtureRequest, tmp_path: Path) -> Ite
 
 
 def _two(store: str, home: Path) -> Iterator[Two]:
-    with redis_server(home) as redis:
+    with started(redis_engine, home) as redis:
         if store == "sqlite":
             yield from _started(home, redis.url, "")
             return
-        with postgres_server() as url:
-            yield from _started(home, redis.url, create(url, "shop"))
+        with postgres() as server:
+            yield from _started(home, redis.url, create(server, "shop"))
 
 
 def _started(home: Path, redis: str, store: str) -> Iterator[Two]:
-    ports = _free_port(), _free_port()
+    ports = free_port(), free_port()
     (home / "staff.json").write_text(json.dumps({"secret": "s" * 43}))
     processes = [
         subprocess.Popen(
@@ -82,12 +81,6 @@ def _started(home: Path, redis: str, store: str) -> Iterator[Two]:
         for process in processes:
             process.kill()
             process.wait()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _until_ready(port: int) -> None:
