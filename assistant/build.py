@@ -40,7 +40,13 @@ from assistant.settings import Settings
 from assistant.skills import KnowledgeSkill, PersonSkill, Skill, SmallTalkSkill
 from assistant.switch import ModelSwitch
 from assistant.types import Intent, Question
-from finetune.registry import Registry, base_digest, resolve_base, validate_adapter
+from finetune.registry import (
+    Registry,
+    base_digest,
+    has_weights,
+    resolve_base,
+    validate_adapter,
+)
 from knowledge.build import WEIGHTS, open_knowledge
 from knowledge.catalogue.search import Catalogue
 from knowledge.catalogue.types import Product
@@ -220,22 +226,25 @@ def _generator(settings: Settings, check: GroundingCheck) -> Generator:
     # torch and transformers take seconds to import; quoting alone does not need them.
     from assistant.lm import load_language_model
 
+    model = settings.model
     loaded: list[str] = []
 
     def load(adapter: Path | None) -> Model:
-        if loaded and not holds_another(resolve_base(settings.model.base)):
+        if loaded and not model.is_remote and not holds_another(resolve_base(model.base)):
             raise GenerationError("no memory for another model; restart the server to serve it")
         threads = settings.knowledge.threads
-        model = load_language_model(settings.model, adapter, settings.engines, threads, check)
+        made = load_language_model(model, adapter, settings.engines, threads, check)
         loaded.append(str(adapter))
-        return model
+        return made
 
     @cache
     def digest() -> str:
-        return base_digest(resolve_base(settings.model.base))
+        """Of the base; "" where only a server has its weights."""
+        base = resolve_base(model.base, weights=not model.is_remote)
+        return base_digest(base) if has_weights(base) else ""
 
     def fits(adapter: Path) -> bool:
-        return validate_adapter(adapter).base_sha256 == digest()
+        return digest() in {"", validate_adapter(adapter).base_sha256}
 
     return ServedModel(Registry(settings.home), load, fits)
 

@@ -11,16 +11,15 @@ import re
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
-from tokenizers.decoders import DecodeStream
-
+from assistant.engine import Engine, Sampling, Wanted
 from assistant.errors import GenerationError
 from assistant.generation import Drafts
 from assistant.grounding import GroundingCheck
+from assistant.model_settings import ModelSettings
 from assistant.patience import Patience
-from assistant.settings import ModelSettings
-from assistant.token_engines import Request, Sampling, TokenEngine
 from assistant.types import DraftSentence, Evidence, GeneratorName, Question
 from finetune.registry import (
     INT8_ENGINE,
@@ -28,6 +27,7 @@ from finetune.registry import (
     Prompt,
     PromptTemplate,
     Turn,
+    has_weights,
     resolve_base,
     titled,
     validate_adapter,
@@ -50,7 +50,7 @@ class LanguageModel:
 
     def __init__(
         self,
-        engine: TokenEngine,
+        engine: Engine,
         template: PromptTemplate,
         settings: ModelSettings,
         sampling: Sampling | None = None,
@@ -65,7 +65,7 @@ class LanguageModel:
         """Yield sentences as they are finished. Raises GenerationError.
 
         Closing the iterator, `timeout_seconds` from its start, or the end of the question's
-        patience ends the generation within a token.
+        patience ends the generation.
         """
         masker = Masker()
         passages = [masker.mask(titled(e.title, e.text)) for e in evidence]
@@ -75,11 +75,9 @@ class LanguageModel:
         ]
         quotes = [masker.mask(e.pointed or e.quote) for e in evidence]
         prompt = self.read(passages, past, masker.mask(question.text), quotes)
-        request = self._request(prompt, question.patience)
-        self.engine.submit(request)
-        try:
+        with closing(self.engine.write(self._wanted(prompt, question.patience))) as pieces:
             said: set[str] = set()
-            for sentence in _sentences(self._pieces(request)):
+            for sentence in _sentences(self._reply(pieces)):
                 if sentence in said:  # a model that has begun to repeat itself adds nothing
                     return
                 said.add(sentence)
@@ -87,8 +85,6 @@ class LanguageModel:
                 draft = _draft(masker.restore(sentence), read, prompt.text)
                 if draft.text:
                     yield draft
-        finally:
-            request.leave()
 
     def read(
         self,
@@ -108,19 +104,17 @@ class LanguageModel:
         """Let go of the model."""
         self.engine.close()
 
-    def _request(self, prompt: Prompt, patience: Patience) -> Request:
+    def _wanted(self, prompt: Prompt, patience: Patience) -> Wanted:
         deadline = min(time.monotonic() + self.settings.timeout_seconds, patience.until)
-        limit = self.settings.max_new_tokens
-        ids = self.engine.vocabulary.ids(prompt.text)
-        return Request(ids, self._ends, limit, deadline, self.sampling, patience)
+        limit, end = self.settings.max_new_tokens, self.template.reply_end
+        return Wanted(prompt.text, end, self._ends, limit, deadline, self.sampling, patience)
 
-    def _pieces(self, request: Request) -> Iterator[str]:
-        """Text as it comes, up to the reply's end. Raises GenerationError."""
+    def _reply(self, pieces: Iterable[str]) -> Iterator[str]:
+        """The text up to the reply's end."""
         end = self.template.reply_end
-        stream = DecodeStream(skip_special_tokens=True)
         text, sent = "", 0
-        for token in request.tokens():
-            text += stream.step(self.engine.vocabulary.tokenizer, token) or ""
+        for piece in pieces:
+            text += piece
             if not text.strip():
                 continue
             cut = text.find(end, len(text) - len(text.lstrip()))
@@ -175,9 +169,11 @@ def load_language_model(
     Raises GenerationError when base or adapter is missing, unsafe, or not made for the other.
     """
     try:
-        base = resolve_base(settings.base)
-        validate_base(base)
-        manifest = validate_adapter(adapter, base) if adapter else None
+        base = resolve_base(settings.base, weights=not settings.is_remote)
+        validate_base(base, weights=not settings.is_remote)
+        # Of a base that only a server has, its owner has to know what the adapter was trained on.
+        known = base if has_weights(base) else None
+        manifest = validate_adapter(adapter, known) if adapter else None
         evaluated = manifest.engine if manifest else None
         engine = _engine(settings, base, adapter, engines, threads, evaluated)
     except Exception as error:  # whatever a library makes of a bad folder
@@ -200,11 +196,16 @@ def _engine(
     engines: Path,
     threads: int,
     evaluated: str | None,
-) -> TokenEngine:
-    """The engine that an adapter was evaluated on; of a bare base the fastest there is.
-
-    Each takes seconds to import.
+) -> Engine:
+    """The server that the settings name; or the engine that an adapter was evaluated on, of a bare
+    base the fastest there is. Each of those takes seconds to import.
     """
+    if settings.is_remote:
+        from assistant.server_engine import ServerEngine
+
+        if evaluated:
+            log.info("%s was evaluated on %s, and is served by a server", adapter, evaluated)
+        return ServerEngine(settings, base, adapter.name if adapter else "")
     name = evaluated or settings.engine
     if settings.engine not in {"auto", name}:
         raise GenerationError(

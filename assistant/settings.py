@@ -14,7 +14,7 @@ import tomllib
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import (
     BaseModel,
@@ -28,6 +28,7 @@ from pydantic import (
 
 from assistant.errors import SettingsError
 from assistant.hours import Hours
+from assistant.model_settings import ModelSettings
 from assistant.propensity_settings import PropensitySettings
 from assistant.safety_settings import SafetySettings
 from assistant.store_settings import BackupSettings, SharedSettings, StoreSettings
@@ -38,25 +39,6 @@ from knowledge.settings import KnowledgeSettings
 _PREFIX = "FRONTDESK_"
 _FILE = "frontdesk.toml"
 CONVERSATIONS = "conversations.sqlite"  # in the home
-
-
-class ModelSettings(BaseModel):
-    """The language model; without a base the assistant answers by quoting."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    base: str = Field("", description="Folder or hub id of a causal LM; empty: quoting only.")
-    max_new_tokens: int = Field(160, ge=8, description="Longest reply, in tokens.")
-    prompt_tokens: int = Field(1500, ge=128, description="Longest prompt, in tokens.")
-    timeout_seconds: float = Field(30.0, gt=0, description="Give up and quote after this long.")
-    engine: Literal["auto", "transformers-nf4", "ctranslate2-int8"] = Field(
-        "auto",
-        description="What writes replies; auto: what the adapter was evaluated on, or the"
-        " fastest that is installed.",
-    )
-    candidates: int = Field(
-        1, ge=1, le=16, description="Replies to write, of which the best supported is shown."
-    )
 
 
 class OrderSettings(BaseModel):

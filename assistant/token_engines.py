@@ -12,6 +12,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from tokenizers.decoders import DecodeStream
+
+from assistant.engine import Pieces, Sampling, Wanted
 from assistant.errors import GenerationError
 from assistant.patience import Patience
 from assistant.vocabulary import Vocabulary
@@ -19,14 +22,6 @@ from assistant.vocabulary import Vocabulary
 log = logging.getLogger(__name__)
 
 MOST_WAITING = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Sampling:
-    """Draw from the likeliest tokens instead of taking the first."""
-
-    temperature: float = 0.7
-    top_k: int = 20
 
 
 @dataclass(eq=False)
@@ -48,6 +43,14 @@ class Request:
     _tokens: queue.SimpleQueue[int | BaseException | None] = field(
         default_factory=queue.SimpleQueue, init=False
     )
+
+    @classmethod
+    def of(cls, wanted: Wanted, vocabulary: Vocabulary) -> Request:
+        """The reply that is asked for, as tokens."""
+        return cls(
+            vocabulary.ids(wanted.prompt), wanted.ends, wanted.limit, wanted.deadline,
+            wanted.sampling, wanted.patience,
+        )  # fmt: skip
 
     @property
     def wanted(self) -> bool:
@@ -89,10 +92,8 @@ class Request:
 
 
 class TokenEngine(ABC):
-    """Decodes requests in threads of its own, those that go together side by side.
-
-    `positions` is how many tokens prompt and reply may have together.
-    """
+    """An engine that decodes requests in threads of its own, those that go together side by
+    side."""
 
     name: str
     vocabulary: Vocabulary
@@ -104,6 +105,17 @@ class TokenEngine(ABC):
         self._changed = threading.Condition()
         self._started = False
         self._closed = False
+
+    def write(self, wanted: Wanted) -> Pieces:
+        """See Engine. What is closed ends within a token."""
+        request = Request.of(wanted, self.vocabulary)
+        self.submit(request)
+        stream = DecodeStream(skip_special_tokens=True)
+        try:
+            for token in request.tokens():
+                yield stream.step(self.vocabulary.tokenizer, token) or ""
+        finally:
+            request.leave()
 
     def submit(self, request: Request) -> None:
         """Have a request decoded. Raises GenerationError when too many wait already."""
@@ -118,7 +130,7 @@ class TokenEngine(ABC):
             self._changed.notify()
 
     def close(self) -> None:
-        """Let the threads end when nothing waits: they hold the model."""
+        """See Engine. The threads end when nothing waits: they hold the model."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()

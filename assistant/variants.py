@@ -154,12 +154,11 @@ class Variants:
         # torch and transformers take seconds to import; quoting alone does not need them.
         from assistant.lm import load_language_model
 
-        settings = self.settings
-        base = resolve_base(settings.model.base)
-        if not holds_another(base):
+        settings, model = self.settings, self.settings.model
+        if not model.is_remote and not holds_another(resolve_base(model.base)):
             raise VariantError("memory", adapter)
         return load_language_model(
-            settings.model, self._registry.folder / adapter, settings.engines,
+            model, self._registry.folder / adapter, settings.engines,
             settings.knowledge.threads, self._served().grounding,
         )  # fmt: skip
 

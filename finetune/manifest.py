@@ -130,14 +130,16 @@ def files_digest(paths: list[Path]) -> str:
     return digest.hexdigest()
 
 
-def resolve_base(base: str | Path) -> Path:
-    """Folder of a base model given as a path or a hub id. Raises BaseModelError."""
+def resolve_base(base: str | Path, weights: bool = True) -> Path:
+    """Folder of a base model given as a path or a hub id, whose weights are fetched if they are
+    needed. Raises BaseModelError."""
     if (folder := Path(base)).is_dir():
         return folder
     try:
         from huggingface_hub import snapshot_download  # only a hub id needs it
 
-        return Path(snapshot_download(str(base), allow_patterns=["*.json", "*.safetensors"]))
+        wanted = ["*.json", *(["*.safetensors"] if weights else [])]
+        return Path(snapshot_download(str(base), allow_patterns=wanted))
     except Exception as error:
         raise BaseModelError(
             f"no base model at {base}: neither a folder nor a hub model that can be fetched; "
@@ -145,8 +147,14 @@ def resolve_base(base: str | Path) -> Path:
         ) from error
 
 
-def validate_base(folder: Path) -> None:
-    """Raise BaseModelError unless the folder is a whole model without code or pickled weights.
+def has_weights(folder: Path) -> bool:
+    """Whether a base's weights are in its folder, not only its tokenizer."""
+    return any(folder.glob("*.safetensors"))
+
+
+def validate_base(folder: Path, weights: bool = True) -> None:
+    """Raise BaseModelError unless the folder is a whole model without code or pickled weights, or
+    with `weights` false at least its configuration and tokenizer.
 
     A folder may hold base_digest in a file SHA256, as the shipped starter model does.
     """
@@ -158,8 +166,12 @@ def validate_base(folder: Path) -> None:
         raise BaseModelError(f"{folder}/config.json is no configuration of a model")
     if found := sorted(key for key in _CODE_KEYS if config.get(key)):
         raise BaseModelError(f"{folder}/config.json names code to run ({', '.join(found)})")
-    if not list(folder.glob("*.safetensors")) or not (folder / "tokenizer.json").is_file():
-        raise BaseModelError(f"{folder} needs tokenizer.json and *.safetensors weights")
+    if not (folder / "tokenizer.json").is_file():
+        raise BaseModelError(f"{folder} needs a tokenizer.json")
+    if not has_weights(folder):
+        if not weights:
+            return
+        raise BaseModelError(f"{folder} needs *.safetensors weights")
     if (folder / DIGEST).is_file() and (folder / DIGEST).read_text().strip() != base_digest(folder):
         raise BaseModelError(f"{folder} is not what its {DIGEST} says; install it again")
 

@@ -31,6 +31,7 @@ from finetune.manifest import (
     Scorecard,
     base_digest,
     check_gate,
+    has_weights,
     replace_file,
     resolve_base,
     validate_adapter,
@@ -41,8 +42,8 @@ from finetune.prompt import Prompt, PromptTemplate, Turn, titled
 __all__ = [
     "INT8_ENGINE", "NF4", "NF4_ENGINE", "AdapterError", "AdapterManifest", "BaseModelError",
     "Canary", "FinetuneError", "GateError", "Prompt", "PromptTemplate", "Registry", "Scorecard",
-    "Turn", "base_digest", "check_gate", "exported", "resolve_base", "titled", "validate_adapter",
-    "validate_base",
+    "Turn", "base_digest", "check_gate", "exported", "has_weights", "resolve_base", "titled",
+    "validate_adapter", "validate_base",
 ]  # fmt: skip
 
 

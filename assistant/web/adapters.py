@@ -188,7 +188,7 @@ class Adapters:
     def _check_loads(self, folder: Path) -> None:
         """Raise FinetuneError where a server with these settings would not start with it."""
         model = self.settings.model
-        if not model.base:
+        if not model.base or model.is_remote:  # the server is asked when it is served
             return
         engine = validate_adapter(folder, resolve_base(model.base)).engine
         if model.engine not in {"auto", engine}:

@@ -14,21 +14,18 @@ from typing import Any
 import pytest
 import torch
 
+from assistant.engine import Sampling
 from assistant.errors import GenerationError
 from assistant.generation import Drafts
 from assistant.grounding import GroundingCheck
 from assistant.lm import BestOf, LanguageModel, _sentences, load_language_model
-from assistant.settings import ModelSettings
-from assistant.token_engines import Sampling
+from assistant.model_settings import ModelSettings
 from assistant.types import DraftSentence, Evidence, GeneratorName, Message, Question
-from finetune.base import pretrain
 from finetune.manifest import INT8_ENGINE, NF4_ENGINE
-from finetune.prepare import prepare
-from finetune.settings import AdapterRecipe, BaseRecipe
+from finetune.settings import AdapterRecipe
 from finetune.train import train_adapter
-from knowledge.language import Detector
+from tests.assistant.by_heart import FACT
 
-FACT = "Unworn shoes can be returned within 30 days."
 SETTINGS = ModelSettings(max_new_tokens=60, prompt_tokens=140, timeout_seconds=60)
 
 
@@ -41,39 +38,6 @@ def evidence(*texts: str) -> list[Evidence]:
         Evidence(f"e{i}", "passage", "returns.md", "returns", text, "en", 0.9)
         for i, text in enumerate(texts, start=1)
     ]
-
-
-@pytest.fixture(scope="module")
-def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("lm")
-
-
-@pytest.fixture(scope="module")
-def data(work: Path) -> Path:
-    """Dialogues that differ only in the order number, which the reply repeats."""
-    rows = [
-        {
-            "id": f"d{i}", "language": "en", "split": "train",
-            "passages": [{"text": f"returns: {FACT}"}],
-            "turns": [{"role": "customer", "text": f"Shoes MW-10000{i:02d}?"},
-                      {"role": "agent", "text": f"{FACT} Thank you for MW-10000{i:02d}."}],
-        }
-        for i in range(8)
-    ]  # fmt: skip
-    source = work / "history.jsonl"
-    source.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    prepare([source], work / "data", Detector())
-    return work / "data"
-
-
-@pytest.fixture(scope="module")
-def base(work: Path, data: Path) -> Path:
-    recipe = BaseRecipe(
-        max_steps=120, batch_size=4, max_tokens=64, learning_rate=1e-2, vocabulary=400,
-        hidden_size=64, layers=2, heads=2, feed_forward=128, context_tokens=256, threads=1,
-    )  # fmt: skip
-    pretrain([data], work / "base", recipe)
-    return work / "base"
 
 
 def load(base: Path, engines: Path, adapter: Path | None = None, **changed: Any) -> LanguageModel:

@@ -17,10 +17,11 @@ from assistant.build import build_assistant, knowledge_of
 from assistant.errors import AssistantError
 from assistant.generation import Drafts, QuotingComposer
 from assistant.golden import GoldenSet
+from assistant.model_settings import ModelSettings
 from assistant.pipeline import Assistant
 from assistant.replay import ReplayQuestion, golden_questions, home_golden, is_right
 from assistant.replay import answered as answered_by
-from assistant.settings import ModelSettings, Settings
+from assistant.settings import Settings
 from assistant.skills import Fetched
 from assistant.testbench import BenchError, BenchRun, Case, cases_of, compare, golden_question
 from assistant.testbench import TestBench as Bench

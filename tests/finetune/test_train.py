@@ -21,7 +21,7 @@ from torch.nn.functional import kl_div
 
 from assistant.grounding import GroundingCheck
 from assistant.lm import LanguageModel, load_language_model
-from assistant.settings import ModelSettings
+from assistant.model_settings import ModelSettings
 from assistant.token_engines import Request
 from assistant.transformers_engine import TransformersEngine
 from finetune import loop, search

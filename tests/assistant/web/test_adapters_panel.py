@@ -15,9 +15,10 @@ from safetensors.numpy import save_file
 
 from assistant.canary import CanaryWatch
 from assistant.conversations import Conversations
+from assistant.model_settings import ModelSettings
 from assistant.served import ServedModel
 from assistant.service import ChatService
-from assistant.settings import ModelSettings, Settings
+from assistant.settings import Settings
 from assistant.web.adapters import Adapters, differences
 from assistant.web.auth import Session
 from assistant.web.room import adapters as panels

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from assistant.conversations import Conversations
-from assistant.settings import ModelSettings, Settings
+from assistant.model_settings import ModelSettings
+from assistant.settings import Settings
 from assistant.switch import FILE, ModelSwitch
 from assistant.web.auth import Session
 from assistant.web.room.switch import SwitchPanel

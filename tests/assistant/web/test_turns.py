@@ -17,12 +17,13 @@ import torch
 from assistant.conversations import Conversations
 from assistant.generation import Drafts
 from assistant.lm import LanguageModel
+from assistant.model_settings import ModelSettings
 from assistant.served import ServedModel
 from assistant.service import ChatService
-from assistant.settings import ModelSettings
 from assistant.token_engines import Request, TokenEngine
 from assistant.types import DraftSentence, Evidence, Question
 from assistant.web.turns import Turn, Turns
+from finetune.registry import PromptTemplate
 from tests.assistant.fakes import PASSAGE, assistant_with
 
 LAST = "You can return shoes within 30 days."
@@ -53,11 +54,12 @@ class Writes(LanguageModel):
     def __init__(self, engine: TokenEngine, seconds: float) -> None:
         self.engine = engine
         self.settings = ModelSettings(timeout_seconds=seconds, max_new_tokens=10**6)
-        self.sampling, self._ends = None, frozenset()
+        self.template, self.sampling, self._ends = PromptTemplate(), None, frozenset()
         engine.vocabulary.ids = lambda text: [1]  # type: ignore[method-assign]
 
     def generate(self, question: Question, evidence: Sequence[Evidence]) -> Drafts:
-        request = self._request(SimpleNamespace(text="p"), question.patience)  # type: ignore[arg-type]
+        wanted = self._wanted(SimpleNamespace(text="p"), question.patience)  # type: ignore[arg-type]
+        request = Request.of(wanted, self.engine.vocabulary)
         self.engine.submit(request)
         for _ in request.tokens():
             pass
