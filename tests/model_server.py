@@ -133,28 +133,32 @@ def answers(status: int, said: str = "", **headers: str) -> Act:
     return act
 
 
-def hangs(*pieces: str, seconds: float = 30) -> Act:
-    """Says some, then nothing for a long time."""
+def hangs(*pieces: str) -> Act:
+    """Says some, then nothing until the client goes away."""
 
     def act(call: Call) -> None:
         call.begin()
         for piece in pieces:
             call.piece(piece)
-        until = time.monotonic() + seconds
-        while time.monotonic() < until and not call.server.left.is_set():
-            time.sleep(0.02)
-            call.line(": still there") if not pieces else None
-        call.whole()
+        is_silent(call)
 
     return act
 
 
 def is_silent(call: Call) -> None:
-    """Takes the request and says nothing, not even a head."""
-    call.connection.settimeout(5)
-    if not call.connection.recv(1):  # the client closes it
+    """Says nothing, not even a head, until the client goes away."""
+    call.connection.settimeout(10)
+    if not call.connection.recv(1):
         call.server.left.set()
     call.close_connection = True
+
+
+def is_busy(call: Call) -> None:
+    """Says that it is still there, and no word."""
+    call.begin()
+    while True:
+        call.line(": still there")
+        time.sleep(0.02)
 
 
 def breaks_off(*pieces: str) -> Act:

@@ -103,3 +103,51 @@ def test_only_what_differs_from_the_shops_own_settings_is_tuned(tmp_path: Path):
     assert values.less(Tuned.of(own)).values() == {"candidates": 20}
     assert values.less(Tuned.of(own)) == Tuned(candidates=20)
     assert own.tuned_by(values).knowledge.candidates == 20
+
+
+@pytest.mark.parametrize(
+    ("server", "message"),
+    [
+        ({"url": "models.example.com"}, "is no address"),
+        ({"url": "https://me:secret@models.example.com/v1"}, "holds no user"),
+        ({"url": "http://127.0.0.1:8000/v1", "api_key": "a", "api_key_file": "b"}, "exclude"),
+        ({"url": "http://127.0.0.1:8000/v1", "engine": "vllm"}, "model.server.engine"),
+    ],
+)
+def test_a_wrong_model_server_is_named(server, message):
+    with pytest.raises(SettingsError, match=message):
+        load_settings(environment={}, model={"base": "x", "server": server})
+
+
+def test_a_model_server_needs_a_base_and_no_engine():
+    server = {"url": "http://127.0.0.1:8000/v1"}
+    with pytest.raises(SettingsError, match="needs a base"):
+        load_settings(environment={}, model={"server": server})
+    with pytest.raises(SettingsError, match="engine is for a model in this process"):
+        load_settings(
+            environment={}, model={"base": "x", "engine": "transformers-nf4", "server": server}
+        )
+
+
+def test_the_key_of_a_model_server_is_shown_nowhere(tmp_path):
+    environment = {
+        "FRONTDESK_MODEL__BASE": "x",
+        "FRONTDESK_MODEL__SERVER__URL": "https://models.example.com/v1/",
+        "FRONTDESK_MODEL__SERVER__API_KEY": "sk-hidden",
+    }
+    server = load_settings(environment=environment).model.server
+    assert (server.key, server.url) == ("sk-hidden", "https://models.example.com/v1")
+    assert "hidden" not in f"{server!r} {server.model_dump()} {server.model_dump_json()}"
+    wrong = server.model_copy(update={"api_key_file": tmp_path / "none"})
+    with pytest.raises(SettingsError, match="cannot be read"):
+        _ = wrong.key
+    (tmp_path / "none").write_text("sk-hid den")
+    with pytest.raises(SettingsError, match="what no key does") as refused:
+        _ = wrong.key
+    assert "den" not in str(refused.value)
+
+
+def test_only_plain_http_to_another_machine_can_be_listened_to():
+    for url, plain in (("http://vllm:8000/v1", True), ("http://localhost/v1", False)):
+        server = load_settings(environment={}, model={"base": "x", "server": {"url": url}})
+        assert server.model.server.is_plain is plain
