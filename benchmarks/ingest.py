@@ -28,6 +28,7 @@ from assistant.settings import load_settings
 from benchmarks.asking import read_jsonl
 from benchmarks.passages import questions, rows, with_changes, write
 from knowledge.build import open_refresher
+from knowledge.embedding import InProcess
 from knowledge.minilm import minilm_folder
 from knowledge.refresh import Refresher
 from knowledge.store import Store
@@ -62,7 +63,7 @@ def ours(job: dict[str, Any], home: Path) -> dict[str, Any]:
     )
     refresher = open_refresher(home, settings.engines, settings.knowledge, silent)
     counting = Counting(refresher.drafter.encoder)
-    refresher.drafter.encoder = counting
+    refresher.drafter.embedding = InProcess(counting)
     counting.embed(["warm up"])
     result = {"first": _timed(refresher, job["corpus"])}
     knowledge = build_knowledge(settings)

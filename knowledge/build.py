@@ -11,6 +11,7 @@ from knowledge.extraction import Limits as ReadingLimits
 from knowledge.inspection.inspector import Inspector, TrainedInspector
 from knowledge.language import Detector
 from knowledge.load import Loader
+from knowledge.ray_embedding import RayEmbedding
 from knowledge.refresh import Refresher, Rehearse
 from knowledge.rerank import CALIBRATION, Calibration, CrossEncoderReranker
 from knowledge.retrieve import KnowledgeBase
@@ -51,7 +52,10 @@ def open_refresher(
     )
     loader = Loader(Detector(), limits)
     inspector = inspector or open_inspector(encoder, engines, settings)
-    return Refresher(Versions(home), loader, encoder, inspector, settings, progress, rehearse)
+    embedding = RayEmbedding(encoder, engines, settings) if settings.embedding == "ray" else None
+    return Refresher(
+        Versions(home), loader, encoder, inspector, settings, progress, rehearse, embedding
+    )
 
 
 def open_inspector(

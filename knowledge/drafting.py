@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from knowledge.chunk import CHUNKING, chunk_document
-from knowledge.encoder import Encoder
+from knowledge.embedding import Embedding
 from knowledge.errors import SourceError
 from knowledge.inspection.inspector import Inspector
 from knowledge.load import Earlier, Loaded, Loader
@@ -83,7 +83,7 @@ class Drafter:
     def __init__(
         self,
         loader: Loader,
-        encoder: Encoder,
+        embedding: Embedding,
         inspector: Inspector,
         settings: KnowledgeSettings,
         pending: Pending,
@@ -91,7 +91,8 @@ class Drafter:
         progress: Progress,
     ) -> None:
         self.loader = loader
-        self.encoder = encoder
+        self.embedding = embedding
+        self.encoder = embedding.encoder
         self.inspector = inspector
         self.settings = settings
         self.pending = pending
@@ -217,12 +218,15 @@ class Drafter:
         missing = {k: c for k, c in zip(keys, chunks, strict=True) if k not in known}
         # Longest first: batches of like length, and the time left is not underrated.
         order = sorted(missing.items(), key=lambda item: -len(item[1].indexed_text))
-        for start in range(0, len(order), _EMBED_STEP):
-            step = order[start : start + _EMBED_STEP]
-            vectors = self.encoder.embed([c.indexed_text for _, c in step])
+        steps = [order[i : i + _EMBED_STEP] for i in range(0, len(order), _EMBED_STEP)]
+        texts = ([c.indexed_text for _, c in step] for step in steps)
+        done = 0
+        # Without a step nothing is asked for: workers are not started where all is known.
+        for step, vectors in zip(steps, self.embedding.embed(texts) if steps else (), strict=True):
             self.pending.keep_vectors(self.encoder.name, [k for k, _ in step], vectors)
             known |= {k: v for (k, _), v in zip(step, vectors, strict=True)}
-            self.progress("embed", min(start + _EMBED_STEP, len(order)), len(order))
+            done += len(step)
+            self.progress("embed", done, len(order))
         return np.stack([known[k] for k in keys]) if keys else self.encoder.embed([])
 
 

@@ -93,14 +93,18 @@ def padded(rows: Sequence[Encoding]) -> dict[str, NDArray[np.int64]]:
     }
 
 
+def length_batches(lengths: Sequence[int]) -> list[list[int]]:
+    """Rows in batches of like length, the shortest first."""
+    order = sorted(range(len(lengths)), key=lengths.__getitem__)
+    return [order[start : start + _BATCH] for start in range(0, len(order), _BATCH)]
+
+
 def in_length_order(
     lengths: Sequence[int], run: Callable[[list[int]], Iterable[_Row]]
 ) -> list[_Row]:
     """Run batches of rows of like length and return the outputs in the original order."""
-    order = sorted(range(len(lengths)), key=lengths.__getitem__)
-    outputs: list[Any] = [None] * len(order)
-    for start in range(0, len(order), _BATCH):
-        rows = order[start : start + _BATCH]
+    outputs: list[Any] = [None] * len(lengths)
+    for rows in length_batches(lengths):
         for row, output in zip(rows, run(rows), strict=True):
             outputs[row] = output
     return outputs

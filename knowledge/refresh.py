@@ -12,6 +12,7 @@ from pathlib import Path
 from chromadb.errors import ChromaError
 
 from knowledge.drafting import Draft, Drafter, by_severity
+from knowledge.embedding import Embedding, InProcess
 from knowledge.encoder import Encoder
 from knowledge.errors import EmptyKnowledge, VersionError
 from knowledge.inspection.inspector import Inspector
@@ -27,7 +28,8 @@ Rehearse = Callable[[str], Rehearsal]  # takes a version's name
 
 
 class Refresher:
-    """Prepares a new version beside the served one and moves the pointer when it is whole."""
+    """Prepares a new version beside the served one and moves the pointer when it is whole. Passages
+    are embedded in this process, or as `embedding` does it."""
 
     def __init__(
         self,
@@ -38,13 +40,15 @@ class Refresher:
         settings: KnowledgeSettings,
         progress: Progress = silent,
         rehearse: Rehearse = lambda version: Rehearsal(),
+        embedding: Embedding | None = None,
     ) -> None:
         self.versions = versions
         self.pending = Pending(versions.root)
         self.quarantine = Quarantine(versions.root)
         self.drafter = Drafter(
-            loader, encoder, inspector, settings, self.pending, self.quarantine, progress
-        )
+            loader, embedding or InProcess(encoder), inspector, settings,
+            self.pending, self.quarantine, progress,
+        )  # fmt: skip
         self.settings = settings
         self.progress = progress
         self.rehearse = rehearse

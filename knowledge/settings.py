@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -35,6 +36,15 @@ class KnowledgeSettings(BaseModel):
         " http://host:8000; empty: files in the home.",
     )
     threads: int = Field(2, ge=1, description="Threads of the encoder's engine.")
+    embedding: Literal["process", "ray"] = Field(
+        "process", description="What embeds new passages in a refresh: its process, or Ray."
+    )
+    embedding_workers: int = Field(
+        2, ge=1, description="Workers of Ray, with so many threads each as set above."
+    )
+    ray_address: str = Field(
+        "", description="A cluster, as host:6379; empty: on this machine, for the refresh alone."
+    )
 
     @model_validator(mode="after")
     def _candidates_cover_reranking(self) -> KnowledgeSettings:
