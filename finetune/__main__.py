@@ -240,13 +240,15 @@ def train(
     """Train an adapter on a 4-bit base; with --method full a whole model, to compare it with."""
     if method not in {None, *METHODS}:
         raise typer.BadParameter(f"is one of {', '.join(METHODS)}", param_hint="--method")
+    from finetune.processes import processes
     from finetune.train import train_adapter, train_whole
 
     with clear_errors():
         if method == "full":
             whole = load_recipe(recipe or RECIPES / "full.yaml", WholeModelRecipe)
             tuned = train_whole(data, out, base, whole, resume)
-            show({"out": str(out), "method": method, **asdict(tuned)}, as_json)
+            if processes().is_main_process:
+                show({"out": str(out), "method": method, **asdict(tuned)}, as_json)
             return
         settings = load_recipe(recipe or RECIPES / f"{method or 'lora'}.yaml", AdapterRecipe)
         if method and settings.method != method:
@@ -257,7 +259,8 @@ def train(
             settings = best_recipe(data, out, base, settings, search)
         manifest = train_adapter(data, out, base, settings, resume, replay)
         summary = {"base": manifest.base, "method": manifest.method, **manifest.training}
-        show({"out": str(out), **summary, "adapter_sha256": manifest.adapter_sha256}, as_json)
+        if processes().is_main_process:
+            show({"out": str(out), **summary, "adapter_sha256": manifest.adapter_sha256}, as_json)
 
 
 @app.command()

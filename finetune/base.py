@@ -28,6 +28,7 @@ from finetune.examples import IGNORED
 from finetune.loop import Outcome, begin, checkpoints_of, run
 from finetune.manifest import DIGEST, base_digest, files_digest
 from finetune.models import mean_loss
+from finetune.processes import processes, whole
 from finetune.prompt import END, MARKERS, PAD
 from finetune.settings import BaseRecipe
 
@@ -89,14 +90,17 @@ def pretrain(
     blocks = blocks_of(texts, tokenizer, recipe.max_tokens)
     model = LlamaForCausalLM(_config(recipe, tokenizer))
     parameters = sum(p.numel() for p in model.parameters())
-    total_steps = recipe.total_steps(len(blocks))
+    total_steps = recipe.total_steps(len(blocks), processes().num_processes)
     log.info("%d parameters, %d blocks, %d steps", parameters, len(blocks), total_steps)
     collate = partial(_collate, pad_id=tokenizer.pad_token_id)
     outcome = run(model, list(blocks), collate, recipe, total_steps, out, resume)
-    kept_back = blocks_of(corpus.held_out, tokenizer, recipe.max_tokens)
-    held_out = mean_loss(model, (collate([row]) for row in kept_back))
-    save_base(model, tokenizer, out)
-    shutil.rmtree(checkpoints_of(out))
+    trained, held_out = whole(model), None
+    if processes().is_main_process:
+        kept_back = blocks_of(corpus.held_out, tokenizer, recipe.max_tokens)
+        held_out = mean_loss(trained, (collate([row]) for row in kept_back))
+        save_base(trained, tokenizer, out)
+        shutil.rmtree(checkpoints_of(out))
+    processes().wait_for_everyone()
     tokens = int((blocks != tokenizer.pad_token_id).sum())
     return BaseReport(parameters, len(tokenizer), tokens, base_digest(out), outcome, held_out)
 

@@ -21,6 +21,7 @@ from finetune.loop import Outcome, begin, checkpoints_of, run
 from finetune.manifest import base_digest, validate_base
 from finetune.models import load_base, mean_loss, template_for
 from finetune.packing import collate_packs, packed
+from finetune.processes import processes, whole
 from finetune.prompt import AGENT, QUOTE
 from finetune.renumber import renumbered
 from finetune.settings import InstructRecipe, Recipe
@@ -73,15 +74,17 @@ def instruct(
     if isinstance(recipe, InstructRecipe) and recipe.packed:
         rows = packed(encoded, recipe.max_tokens, tokenizer.pad_token_id)
         collate_rows = collate_packs
-    total_steps = recipe.total_steps(len(rows))
+    total_steps = recipe.total_steps(len(rows), processes().num_processes)
     log.info("%d examples in %d sequences, %d steps", len(encoded), len(rows), total_steps)
     outcome = run(model, rows, collate_rows, recipe, total_steps, out, resume)
-    kept_back = encode_all(held_out, tokenizer, template, recipe.max_tokens)
-    loss = mean_loss(
-        model, (collator(kept_back[i : i + _BATCH]) for i in range(0, len(kept_back), _BATCH))
-    )
-    save_base(model, tokenizer, out)
-    shutil.rmtree(checkpoints_of(out))
+    trained, loss = whole(model), None
+    if processes().is_main_process:
+        kept_back = encode_all(held_out, tokenizer, template, recipe.max_tokens)
+        starts = range(0, len(kept_back), _BATCH)
+        loss = mean_loss(trained, (collator(kept_back[i : i + _BATCH]) for i in starts))
+        save_base(trained, tokenizer, out)
+        shutil.rmtree(checkpoints_of(out))
+    processes().wait_for_everyone()
     return InstructReport(len(encoded), base_digest(out), outcome, loss)
 
 

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import PartialState
 from safetensors.torch import load_file, save_file
 from transformers import (
     PrinterCallback,
@@ -36,6 +35,7 @@ from finetune.examples import IGNORED
 from finetune.fit import board_writer, open_run, require_wandb, training_folder
 from finetune.optimizer import MuonWithAdamW
 from finetune.precision import has_bfloat16
+from finetune.processes import processes, refuse_shards
 from finetune.settings import Recipe, WholeModelRecipe
 
 log = logging.getLogger(__name__)
@@ -59,6 +59,7 @@ class _ExactTrainer(Trainer):  # type: ignore[misc]
     adapter to its base where that is asked for."""
 
     keep = 0.0
+    order: _LikeLengths
 
     def compute_loss(self, model: Any, inputs: dict[str, Any], *given: Any, **options: Any) -> Any:
         """The loss of what is new; where examples are replayed, also how far the model is from its
@@ -84,10 +85,11 @@ class _ExactTrainer(Trainer):  # type: ignore[misc]
         return loss / self.current_gradient_accumulation_steps if counted else loss
 
     def _get_train_sampler(self, train_dataset: Any = None) -> torch.utils.data.Sampler[int]:
-        lengths = [_length(row) for row in self.train_dataset.rows]
-        return _LikeLengths(lengths, self.args.per_device_train_batch_size, self.args.seed)
+        return self.order
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        if self.is_fsdp_enabled or not self.args.should_save:  # shards are saved by themselves
+            return
         folder = Path(str(output_dir or self.args.output_dir))
         folder.mkdir(parents=True, exist_ok=True)
         tensors = {name: p.detach().clone() for name, p in _trainable(self.model)}
@@ -100,6 +102,9 @@ class _ExactTrainer(Trainer):  # type: ignore[misc]
         save_file(tensors, folder / _TENSORS)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        if self.is_fsdp_enabled:
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+            return
         folder = Path(resume_from_checkpoint)
         tensors = load_file(folder / _TENSORS)
         with torch.no_grad():
@@ -128,7 +133,17 @@ def _length(row: Any) -> int:
 
 
 class _Callback(TrainerCallback):  # type: ignore[misc]
-    """Prunes ranks, marks checkpoints as whole, and logs."""
+    """Counts epochs, prunes ranks, marks checkpoints as whole, and logs."""
+
+    def __init__(self, order: _LikeLengths) -> None:
+        self.order = order
+
+    def on_epoch_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Tell the sampler which epoch it is: what accelerate wraps around it, where one of several
+        processes goes on in the midst of one, does not."""
+        self.order.set_epoch(int(state.epoch or 0))
 
     def on_optimizer_step(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -141,16 +156,19 @@ class _Callback(TrainerCallback):  # type: ignore[misc]
     def on_save(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Mark the checkpoint: one without the mark was cut off while it was written."""
+        """Mark the checkpoint: one without the mark was cut off while it was written. Each process
+        adds the state of its random numbers, so the first marks it when all have."""
         assert args.output_dir
-        (Path(args.output_dir) / f"checkpoint-{state.global_step}" / _WHOLE).touch()
+        processes().wait_for_everyone()
+        if state.is_world_process_zero:
+            (Path(args.output_dir) / f"checkpoint-{state.global_step}" / _WHOLE).touch()
 
     def on_log(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Progress on the log, which is stderr; the Trainer's own would go to stdout."""
         logs = kwargs.get("logs") or {}
-        if "loss" in logs:
+        if "loss" in logs and state.is_world_process_zero:
             loss = float(logs["loss"])
             log.info("step %d/%d loss %.4f", state.global_step, state.max_steps, loss)
 
@@ -195,15 +213,18 @@ def run(
         dataloader_pin_memory=False,
         use_cpu=device == "cpu",
     )
-    writer = board_writer(training_folder(out) / "tensorboard")
+    is_first = processes().is_main_process
+    writer = board_writer(training_folder(out) / "tensorboard") if is_first else None
+    order = _LikeLengths([_length(row) for row in examples], recipe.batch_size, recipe.seed)
     trainer = _ExactTrainer(
         model=model,
         args=arguments,
         train_dataset=_Listed(examples),
         data_collator=collate,
-        callbacks=[_Callback(), *([TensorBoardCallback(writer)] if writer else [])],
+        callbacks=[_Callback(order), *([TensorBoardCallback(writer)] if writer else [])],
         optimizers=(_optimizer(model, recipe), None),
     )
+    trainer.order = order
     trainer.keep = getattr(recipe, "keep", 0.0)
     trainer.remove_callback(PrinterCallback)
     with processes().main_process_first():
@@ -215,11 +236,6 @@ def run(
     return Outcome(trainer.state.global_step, losses[0], losses[-1])
 
 
-def processes() -> PartialState:
-    """The processes that train together: one, or those of `torchrun` or `accelerate launch`."""
-    return PartialState(cpu=not torch.cuda.is_available())
-
-
 def checkpoints_of(out: Path) -> Path:
     """Where a run keeps its checkpoints: beside what it makes, whose folder holds nothing else."""
     return out.with_name(out.name + ".checkpoints")
@@ -229,6 +245,7 @@ def _optimizer(model: Any, recipe: Recipe) -> torch.optim.Optimizer | None:
     """The recipe's optimizer; None: the Trainer's AdamW."""
     if not isinstance(recipe, WholeModelRecipe) or recipe.optimizer == "adamw":
         return None
+    refuse_shards("what optimizer: muon makes orthogonal")
     if not hasattr(torch.optim, "Muon"):
         raise RecipeError("optimizer: muon needs torch 2.9 or newer; install it, or use adamw")
     if torch.cuda.is_available():
@@ -291,7 +308,9 @@ def begin(out: Path, fingerprint: dict[str, Any], recipe: Recipe, resume: bool) 
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
     set_seed(recipe.seed)
-    # Of several processes (`accelerate launch`) the first opens it, and the others find it open.
+    if not processes().is_main_process:
+        logging.getLogger("finetune").setLevel(logging.WARNING)  # the first tells
+    # Of several processes the first opens it, and the others find it open.
     with processes().main_process_first():
         open_run(checkpoints_of(out), fingerprint, resume or not processes().is_main_process)
 

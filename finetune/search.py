@@ -18,6 +18,7 @@ from finetune.errors import DataError, RecipeError
 from finetune.evaluate import validation_loss
 from finetune.examples import examples_of
 from finetune.fit import training_folder
+from finetune.processes import processes
 from finetune.rows import load_rows
 from finetune.settings import AdapterRecipe
 from finetune.train import train_adapter
@@ -49,6 +50,8 @@ def best_recipe(
         import optuna
     except ImportError as error:
         raise RecipeError("--search needs the package optuna: pip install optuna") from error
+    if processes().num_processes > 1:
+        raise RecipeError("--search tries recipes in one process; then train the best with several")
     if not load_rows(data, "validation"):
         raise DataError(f"{data} keeps no dialogue for validation, which --search compares by")
     whole = recipe.total_steps(_examples(data))

@@ -25,7 +25,7 @@ from finetune.errors import AdapterError, DataError
 from finetune.examples import Example, borne_out, collate, encode_all
 from finetune.instruct import InstructReport, instruct
 from finetune.lessons import digest_at, examples_at
-from finetune.loop import begin, checkpoints_of, processes, run
+from finetune.loop import begin, checkpoints_of, run
 from finetune.manifest import (
     CONFIG,
     CONFIG_KEYS,
@@ -37,6 +37,7 @@ from finetune.manifest import (
     validate_adapter,
 )
 from finetune.models import load_base, template_for
+from finetune.processes import processes, refuse_shards
 from finetune.rows import data_digest
 from finetune.settings import AdapterRecipe, WholeModelRecipe
 
@@ -60,6 +61,7 @@ def train_adapter(
     With `resume` a run that was cut off goes on and ends with the weights it would have had.
     Raises FinetuneError: DataError, RecipeError, BaseModelError, AdapterError.
     """
+    refuse_shards("an adapter on a 4-bit base")
     folder = resolve_base(base)
     if resume and (out / MANIFEST).is_file():
         return validate_adapter(out, folder)
@@ -172,5 +174,9 @@ def _save(model: Any, out: Path, base: str) -> Path:
     config = json.loads((partial_folder / CONFIG).read_text())
     config["base_model_name_or_path"] = base
     kept = {key: config[key] for key in sorted(config) if key in CONFIG_KEYS}
+    # PEFT holds lists as sets, whose order differs between processes: equal runs, equal digests.
+    for name in ("target_modules", "exclude_modules"):
+        if isinstance(kept.get(name), list):
+            kept[name].sort()
     (partial_folder / CONFIG).write_text(json.dumps(kept, indent=1))
     return partial_folder
