@@ -139,7 +139,8 @@ def test_a_whole_model_is_trained_in_shards_as_it_is_unsharded(
     )
     assert said["training"]["steps"] == 60
     assert len(losses) < len(expected), "it went on from a checkpoint"
-    assert losses == pytest.approx(expected[-len(losses) :], rel=1e-3)
+    rest = losses[1:]  # the first is a mean over what came after the checkpoint
+    assert rest == pytest.approx(expected[-len(rest) :], rel=1e-3)
     sharded, plain = weights(tmp_path / "fsdp"), weights(tmp_path / "ddp")
     assert sharded.keys() == plain.keys()
     for name, tensor in plain.items():
