@@ -6,13 +6,14 @@ from __future__ import annotations
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import httpx
@@ -37,6 +38,15 @@ def make_home(home: Path, sources: Iterable[Path] = (DOCUMENTS,)) -> None:
 def refresh(home: Path, *sources: Path) -> None:
     """Publish sources. Raises RuntimeError."""
     _run("-m", "knowledge", "refresh", *map(str, sources), "--home", str(home))
+
+
+def read_orders(home: Path) -> list[tuple[str, str]]:
+    """(number, e-mail address) of the demo shop's orders, if the home has them."""
+    if not (home / "records.sqlite").is_file():
+        return []
+    query = "SELECT number, email FROM orders JOIN customers ON customer_id = customers.id"
+    with closing(sqlite3.connect(home / "records.sqlite")) as connection:
+        return connection.execute(query).fetchall()
 
 
 class Server:
