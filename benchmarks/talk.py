@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-CANARY = re.compile(r"zq[0-9a-f]{16}")
+CANARY = re.compile(r"Zq[a-p]{16}")  # letters alone: it can be signed with, as a name
 
 
 class LostError(Exception):
@@ -22,13 +22,18 @@ class CrossedError(LostError):
     """Something is another customer's."""
 
 
+def new_canary() -> str:
+    """64 random bits as a name."""
+    return "Zq" + "".join(chr(ord("a") + int(digit, 16)) for digit in secrets.token_hex(8))
+
+
 @dataclass
 class Ledger:
     """What was said in one conversation; `canary` is in what its customer says and in nobody else's
     words. `acknowledged` are the messages that the server has taken, by id, `answered` the replies
     that came, by their message's id."""
 
-    canary: str = field(default_factory=lambda: f"zq{secrets.token_hex(8)}")
+    canary: str = field(default_factory=new_canary)
     acknowledged: dict[str, str] = field(default_factory=dict)
     answered: dict[str, str] = field(default_factory=dict)
 

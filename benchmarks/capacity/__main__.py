@@ -41,16 +41,19 @@ from benchmarks.serving import ROOT
 _WITHIN = 0.2
 _CONVERSATIONS = (10, 30, 100, 300, 1_000, 3_000, 10_000, 30_000, 100_000)
 _FIT_SECONDS = 900.0
+_LIGHT_THINK_SECONDS = 0.3  # enough messages from one customer, and never two at once
 
 
 def measure(given: argparse.Namespace) -> None:
     """Run the loads, one after another, and write down what was seen."""
-    planned = [("light", 1), *(("fit", n) for n in given.fit), *(("check", n) for n in given.check)]
+    planned = [("light", 1, _LIGHT_THINK_SECONDS)]
+    planned += [("fit", customers, given.think) for customers in given.fit]
+    planned += [("check", customers, given.think) for customers in given.check]
     loads = []
-    for role, customers in planned:
+    for role, customers, think in planned:
         command = [
             sys.executable, "-m", "benchmarks.load", "--json", f"--customers={customers}",
-            f"--minutes={given.minutes}", f"--think={given.think}", f"--spread={given.think}",
+            f"--minutes={given.minutes}", f"--think={think}", f"--spread={think}",
             f"--skip={min(30.0, 15 * given.minutes)}",
             *([f"--home={given.home}"] if given.home else []),
         ]  # fmt: skip
@@ -161,8 +164,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     measuring = commands.add_parser("measure", help="run the loads")
     measuring.add_argument("--out", type=Path, required=True)
     measuring.add_argument("--home", type=Path)
-    measuring.add_argument("--fit", type=_numbers, default=[12, 28, 50], help="customers")
-    measuring.add_argument("--check", type=_numbers, default=[20, 36, 64], help="customers")
+    measuring.add_argument("--fit", type=_numbers, default=[40, 90, 140], help="customers")
+    measuring.add_argument("--check", type=_numbers, default=[60, 110, 160], help="customers")
     measuring.add_argument("--minutes", type=float, default=5, help="of each load")
     measuring.add_argument("--think", type=float, default=3, help="median, seconds")
     measuring.set_defaults(do=measure)

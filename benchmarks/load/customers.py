@@ -124,7 +124,7 @@ class Customer(FastHttpUser):
         else:
             key, text = self.ledger.message_id(), step.text
             if step.kind in ("question", "products", "follow_up"):
-                text = f"{text} {self.ledger.canary}"
+                text = f"{text}\n\n{step.closing}\n{self.ledger.canary}"
         # A message sent again is answered from the store: another kind of time.
         seen = Times("again" if again else step.kind, self.shift.measured)
         return self._patiently(lambda: self._stream(key, text, seen, leaves))

@@ -41,16 +41,18 @@ _PRODUCTS = ROOT / "benchmarks/constraints/questions.jsonl"
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One message; `number` is the order that its reply has to be about."""
+    """One message; `number` is the order that its reply has to be about, `closing` stands above
+    the name that it may be signed with."""
 
     kind: Kind
     text: str
+    closing: str = ""
     number: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """What may be said in a language."""
+    """What may be said in a language, and how a message is closed."""
 
     questions: Sequence[str]
     products: Sequence[str]
@@ -58,6 +60,7 @@ class Words:
     order: Sequence[str]
     small_talk: Sequence[str]
     person: Sequence[str]
+    closing: str
 
 
 def read_words() -> dict[str, Words]:
@@ -106,10 +109,10 @@ class Plan:
             number = number.upper()  # as replies put it
             self._orders.rotate(-1)
             yield Step(kind, self.rng.choice(words.order).format(number=number))
-            yield Step(kind, email, number)
+            yield Step(kind, email, number=number)
             return
         lines = {"question": words.questions, "products": words.products}.get(kind)
-        yield Step(kind, self.rng.choice(lines or getattr(words, kind)))
+        yield Step(kind, self.rng.choice(lines or getattr(words, kind)), words.closing)
 
     def thinking(self) -> float:
         """Seconds until the next message."""
