@@ -40,7 +40,6 @@ from benchmarks.serving import ROOT
 
 _WITHIN = 0.2
 _CONVERSATIONS = (10, 30, 100, 300, 1_000, 3_000, 10_000, 30_000, 100_000)
-_FIT_SECONDS = 900.0
 _LIGHT_THINK_SECONDS = 0.3  # enough messages from one customer, and never two at once
 
 
@@ -70,18 +69,16 @@ def of_role(measured: Mapping[str, Any], role: str) -> list[dict[str, Any]]:
     return [load for load in measured["loads"] if load["role"] == role]
 
 
-def fitted(measured: Mapping[str, Any]) -> Calibration:
+def fitted(measured: Mapping[str, Any], seconds: float) -> Calibration:
     """The model that comes nearest to the loads that are there to fit it to: least squares of the
-    logarithms of p50 and p95."""
+    logarithms of p50 and p95 of simulated runs of so many seconds."""
     bare = Calibration.of(of_role(measured, "light")[0], measured["cores"])
 
     def error(capacity: float) -> float:
         model, sum_of_squares = bare.fitted(capacity), 0.0
         for load in of_role(measured, "fit"):
             seen = kind_replies(load)
-            told = simulate(
-                model, load["customers"], load["think_seconds"], _FIT_SECONDS, client=True
-            )
+            told = simulate(model, load["customers"], load["think_seconds"], seconds, client=True)
             for share, value in ((50, told.p50), (95, told.p95)):
                 sum_of_squares += math.log(value / float(np.percentile(seen, share))) ** 2
         return sum_of_squares
@@ -93,7 +90,7 @@ def fitted(measured: Mapping[str, Any]) -> Calibration:
 
 def fit(given: argparse.Namespace) -> None:
     """Write the model."""
-    model = fitted(json.loads(given.measured.read_text()))
+    model = fitted(json.loads(given.measured.read_text()), given.seconds)
     given.out.write_text(json.dumps(asdict(model)) + "\n")
     told = {
         "capacity, turns at full speed": f"{model.capacity:.2f} on {model.cores} cores",
@@ -118,7 +115,7 @@ def check(given: argparse.Namespace) -> None:
     print("customers  p50 seen  predicted  p95 seen (95% interval)  predicted  off by")
     for load in of_role(json.loads(given.measured.read_text()), "check"):
         seen = kind_replies(load)
-        told = simulate(model, load["customers"], load["think_seconds"], client=True)
+        told = simulate(model, load["customers"], load["think_seconds"], given.seconds, client=True)
         p95 = float(np.percentile(seen, 95))
         low, high = order_interval(seen, 0.95)
         off = told.p95 / p95 - 1
@@ -134,7 +131,7 @@ def check(given: argparse.Namespace) -> None:
 def predict(given: argparse.Namespace) -> None:
     """Print machines and waiting times for numbers of conversations at once."""
     model = read_model(given.model)
-    most = most_customers(model, given.think, given.most_seconds)
+    most = most_customers(model, given.think, given.most_seconds, given.seconds)
     if not most:
         raise SystemExit(f"error: even one customer waits longer than {given.most_seconds} s")
     print(f"one machine ({model.cores} cores): up to {most} conversations at once with p95 below")
@@ -142,7 +139,7 @@ def predict(given: argparse.Namespace) -> None:
     print("conversations  machines  turns/s  reply p50    p95  cores used")
     for conversations in _CONVERSATIONS:
         machines = math.ceil(conversations / most)
-        told = simulate(model, math.ceil(conversations / machines), given.think)
+        told = simulate(model, math.ceil(conversations / machines), given.think, given.seconds)
         print(
             f"{conversations:13,} {machines:9,} {told.rate * machines:8,.1f} {told.p50:9.2f}s"
             f" {told.p95:5.2f}s {told.used:10.0%}"
@@ -182,6 +179,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     predicting.add_argument("--think", type=float, default=THINK_SECONDS, help="median, seconds")
     predicting.add_argument("--most-seconds", type=float, default=2.0, help="bar for p95")
     predicting.set_defaults(do=predict)
+    for command in (fitting, checking, predicting):
+        command.add_argument("--seconds", type=float, default=1200, help="of each simulated run")
     given = parser.parse_args(argv)
     given.do(given)
 

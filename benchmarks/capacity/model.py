@@ -101,32 +101,37 @@ def simulate(
     calibration: Calibration,
     customers: int,
     think_seconds: float,
-    seconds: float = 1800.0,
+    seconds: float,
     client: bool = False,
     seed: int = 3,
 ) -> Predicted:
     """So many conversations at once on one machine; `think_seconds` is the median of thinking,
     `client` whether the client computes there too."""
-    clock, rng = Clock(), Random(seed)
+    clock = Clock()
     threads, cores = Line(calibration.cores), Shared(clock, calibration.capacity)
     waited: list[float] = []
     mean_think = calibration.think * think_seconds
     median = mean_think / math.exp(THINK_SIGMA**2 / 2)
 
-    def think(share: float = 1.0) -> None:
-        clock.after(share * rng.lognormvariate(math.log(median), THINK_SIGMA), ask)
+    def come(rng: Random) -> None:
+        def think(share: float = 1.0) -> None:
+            clock.after(share * rng.lognormvariate(math.log(median), THINK_SIGMA), ask)
 
-    def ask() -> None:
-        _Message(calibration, clock, threads, cores, rng, client, ended).receive()
+        def ask() -> None:
+            turn = rng.choice(calibration.turns)
+            _Message(calibration, clock, threads, cores, turn, client, ended).receive()
 
-    def ended(took: float) -> None:
-        if clock.now > _WARM * seconds:
-            waited.append(took)
-        cores.work(calibration.other, _nothing)
-        think()
+        def ended(took: float) -> None:
+            if clock.now > _WARM * seconds:
+                waited.append(took)
+            cores.work(calibration.other, _nothing)
+            think()
 
-    for _ in range(customers):
         think(rng.random())
+
+    # Each customer draws from numbers of their own, so that runs that are compared are alike.
+    for number in range(customers):
+        come(Random(f"{seed} {number}"))
     clock.run(seconds)
     return Predicted(
         float(np.percentile(waited, 50)),
@@ -140,12 +145,12 @@ class _Message:
     """One message on its way through a machine."""
 
     def __init__(
-        self, calibration: Calibration, clock: Clock, threads: Line, cores: Shared, rng: Random,
+        self, calibration: Calibration, clock: Clock, threads: Line, cores: Shared, turn: float,
         client: bool, ended: Callable[[float], None],
     ) -> None:  # fmt: skip
         self.calibration, self.clock = calibration, clock
         self.threads, self.cores = threads, cores
-        self.turn = rng.choice(calibration.turns)
+        self.turn = turn
         self.client, self.ended = client, ended
         self.sent = clock.now
 
@@ -170,12 +175,14 @@ def _nothing() -> None:
     """After what nobody waits for."""
 
 
-def most_customers(calibration: Calibration, think_seconds: float, most_seconds: float) -> int:
+def most_customers(
+    calibration: Calibration, think_seconds: float, most_seconds: float, seconds: float
+) -> int:
     """The most conversations at once on one machine of which 95% of replies come in time; 0 where
     not even one's do."""
 
     def in_time(customers: int) -> bool:
-        return simulate(calibration, customers, think_seconds).p95 <= most_seconds
+        return simulate(calibration, customers, think_seconds, seconds).p95 <= most_seconds
 
     least, most = 0, 1
     while in_time(most):
