@@ -50,15 +50,17 @@ def read_orders(home: Path) -> list[tuple[str, str]]:
 
 
 class Server:
-    """A program that serves a home, with more of an environment where one is given; `log` is all
-    that it writes, `troubles` what of it is an error or a traceback."""
+    """A program in a folder that serves a home, with more of an environment where one is given;
+    `log` is all that it writes, `troubles` what of it is an error or a traceback."""
 
     def __init__(
         self,
         home: Path,
         program: Sequence[str] = ("app.py",),
         environment: Mapping[str, str] | None = None,
+        folder: Path = ROOT,
     ) -> None:
+        self.folder = folder
         self.home = home
         self.program = program
         self.environment = {"HF_HUB_OFFLINE": "1"} | dict(environment or {})
@@ -83,7 +85,7 @@ class Server:
             str(self.port),
         ]
         self.process = subprocess.Popen(
-            command, cwd=ROOT, env=os.environ | self.environment, stderr=subprocess.STDOUT,
+            command, cwd=self.folder, env=os.environ | self.environment, stderr=subprocess.STDOUT,
             stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
         assert self.process.stdout
