@@ -167,7 +167,10 @@ def test_every_service_that_settings_name_may_be_reached() -> None:
 
 
 def test_the_values_of_settings_are_valid() -> None:
-    known = ("FRONTDESK_SHOP", "FRONTDESK_WEB", "FRONTDESK_STORE", "FRONTDESK_BACKUP")
+    known = (
+        "FRONTDESK_SHOP", "FRONTDESK_WEB", "FRONTDESK_STORE", "FRONTDESK_SHARED",
+        "FRONTDESK_KNOWLEDGE", "FRONTDESK_BACKUP",
+    )  # fmt: skip
     values = CONFIG | ALL["Secret/frontdesk"]["stringData"]
     load_settings(None, {key: value for key, value in values.items() if key.startswith(known)})
 

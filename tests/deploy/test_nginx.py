@@ -9,9 +9,11 @@ import re
 import shutil
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -20,8 +22,9 @@ from typing import Any
 import pytest
 
 from assistant.web.gate import AREAS
+from benchmarks.serving import Server
 from knowledge.settings import KnowledgeSettings
-from tests.deploy.reading import DEPLOY
+from tests.deploy.reading import DEPLOY, ROOT
 
 NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
 CONF = (DEPLOY / "nginx.conf").read_text(encoding="utf-8")
@@ -155,22 +158,30 @@ def configured(folder: Path, port: int, first: int, second: int) -> list[str]:
     ]
 
 
-@pytest.fixture
-def proxy(tmp_path: Path) -> Iterator[Proxy]:
-    backends, port = [Backend(), Backend()], free_port()
-    process = subprocess.Popen(configured(tmp_path, port, *(b.port for b in backends)))
+@contextmanager
+def running(folder: Path, first: int, second: int) -> Iterator[int]:
+    """The port of an nginx before two apps."""
+    port = free_port()
+    process = subprocess.Popen(configured(folder, port, first, second))
     deadline = time.monotonic() + 10
     while True:
         try:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()
             break
         except OSError:
-            assert process.poll() is None, (tmp_path / "error.log").read_text()
+            assert process.poll() is None, (folder / "error.log").read_text()
             assert time.monotonic() < deadline
             time.sleep(0.02)
-    yield Proxy(port, backends)
+    yield port
     process.terminate()
     process.wait(10)
+
+
+@pytest.fixture
+def proxy(tmp_path: Path) -> Iterator[Proxy]:
+    backends = [Backend(), Backend()]
+    with running(tmp_path, *(backend.port for backend in backends)) as port:
+        yield Proxy(port, backends)
     for backend in backends:
         backend.second.set()
         backend.shutdown()
@@ -256,3 +267,33 @@ def test_a_message_that_meets_a_dead_app_goes_to_the_other_one(proxy: Proxy) -> 
         assert status == 200
         assert told["port"] == proxy.backends[1].port
     assert proxy.ask("GET", "/")[0] == 200
+
+
+@pytest.mark.slow
+def test_customers_behind_it_lose_nothing_when_an_app_is_killed(tmp_path: Path) -> None:
+    apps = [Server(tmp_path, ("-m", "tests.served")) for _ in range(2)]
+    for app in apps:
+        app.start()
+        app.wait()
+    killing = threading.Timer(4, apps[0].kill)
+    with running(tmp_path, apps[0].port, apps[1].port) as port:
+        killing.start()
+        command = [
+            "-m",
+            "benchmarks.load",
+            "--json",
+            f"--url=http://127.0.0.1:{port}",
+            "--think=0.2",
+        ]
+        done = subprocess.run(
+            [sys.executable, *command, "--customers=12", "--spread=0.2", "--minutes=0.15"],
+            cwd=ROOT, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    killing.join()
+    apps[1].kill()
+    assert done.returncode == 0, done.stdout or done.stderr
+    report = json.loads(done.stdout)
+    assert report["lost"] == report["crossed"] == []
+    assert report["turns"] > 50
+    times = report["all"]
+    assert times["sign_of_life"]["p50"] + 20 < times["reply"]["p50"], "replies come in pieces"
