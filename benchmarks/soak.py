@@ -210,7 +210,7 @@ class Kills:
             while not self.over or message:
                 await self.up.wait()
                 try:
-                    if not talk.path or len(talk.acknowledged) > 30:
+                    if not talk.path or (not message and len(talk.acknowledged) > 30):
                         talk = Talk(client=client)
                         await talk.begin()
                     again = bool(message)

@@ -16,7 +16,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,7 +52,7 @@ def read_events(path: Path) -> list[Event]:
 class Doer:
     """Runs events; `done` is what became of them."""
 
-    environment: Mapping[str, str] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict)
     done: list[dict[str, Any]] = field(default_factory=list)
     _running: list[subprocess.Popen[bytes]] = field(default_factory=list)
 

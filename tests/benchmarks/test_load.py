@@ -138,7 +138,12 @@ def test_a_report_tells_times_by_kind_and_what_went_wrong() -> None:
     measured.errors["message: 500"] += 1
     measured.missed(LostError("gone"))
     measured.missed(CrossedError("swapped"))
-    report = {"customers": 3, "seconds": 50.0, "cpu_seconds": {"client": 1.0}, "events": []}
+    report: dict[str, Any] = {
+        "customers": 3,
+        "seconds": 50.0,
+        "cpu_seconds": {"client": 1.0},
+        "events": [],
+    }
     report |= measured.as_json()
     assert report["kinds"]["question"]["reply"] == {"n": 100, "p50": 50.5, "p95": 95.0, "p99": 99.0}
     table = told(json.loads(json.dumps(report)))
