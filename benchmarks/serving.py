@@ -6,13 +6,14 @@ from __future__ import annotations
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import httpx
@@ -39,16 +40,27 @@ def refresh(home: Path, *sources: Path) -> None:
     _run("-m", "knowledge", "refresh", *map(str, sources), "--home", str(home))
 
 
+def read_orders(home: Path) -> list[tuple[str, str]]:
+    """(number, e-mail address) of the demo shop's orders, if the home has them."""
+    if not (home / "records.sqlite").is_file():
+        return []
+    query = "SELECT number, email FROM orders JOIN customers ON customer_id = customers.id"
+    with closing(sqlite3.connect(home / "records.sqlite")) as connection:
+        return connection.execute(query).fetchall()
+
+
 class Server:
-    """A program that serves a home, with more of an environment where one is given; `log` is all
-    that it writes, `troubles` what of it is an error or a traceback."""
+    """A program in a folder that serves a home, with more of an environment where one is given;
+    `log` is all that it writes, `troubles` what of it is an error or a traceback."""
 
     def __init__(
         self,
         home: Path,
         program: Sequence[str] = ("app.py",),
         environment: Mapping[str, str] | None = None,
+        folder: Path = ROOT,
     ) -> None:
+        self.folder = folder
         self.home = home
         self.program = program
         self.environment = {"HF_HUB_OFFLINE": "1"} | dict(environment or {})
@@ -73,7 +85,7 @@ class Server:
             str(self.port),
         ]
         self.process = subprocess.Popen(
-            command, cwd=ROOT, env=os.environ | self.environment, stderr=subprocess.STDOUT,
+            command, cwd=self.folder, env=os.environ | self.environment, stderr=subprocess.STDOUT,
             stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
         assert self.process.stdout

@@ -19,13 +19,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import random
-import sqlite3
 import ssl
 import sys
 import threading
 import time
 from collections import Counter
-from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -35,7 +33,7 @@ from assistant.conversations import Conversations
 from assistant.service import ChatService
 from assistant.settings import load_settings
 from benchmarks.asking import read_jsonl
-from benchmarks.serving import DOCUMENTS, ROOT, Server, refresh, served
+from benchmarks.serving import DOCUMENTS, ROOT, Server, read_orders, refresh, served
 from benchmarks.talk import LostError, Talk, events
 
 QUESTIONS = [q["text"] for q in read_jsonl(ROOT / "assistant/demo/shop/golden.jsonl")]
@@ -83,7 +81,7 @@ class Soak:
         self.server, self.rng = server, rng
         self.counts: Counter[str] = Counter()
         self.errors: list[str] = []
-        self.orders = _orders(server.home)
+        self.orders = read_orders(server.home)
 
     async def customer(self, until: float) -> None:
         """One visit after another."""
@@ -93,7 +91,7 @@ class Soak:
         ) as client:
             while time.monotonic() < until:
                 try:
-                    await self.visit(Talk(client))
+                    await self.visit(Talk(client=client))
                 except (httpx.HTTPError, LostError, TimeoutError) as error:
                     self.errors.append(f"{type(error).__name__}: {error}")
                     await asyncio.sleep(1)
@@ -186,7 +184,7 @@ async def soak(server: Server, minutes: float, customers: int, every: float) -> 
     first, grown, slope = growth(samples)
     errors = run.errors + agent.errors + server.troubles
     flat = grown <= max(_LEAST_MEGABYTES, _GROWTH * first)
-    lost = sum(e.startswith("LostError") for e in errors)
+    lost = sum(e.startswith(("LostError", "CrossedError")) for e in errors)
     for name, count in sorted(run.counts.items()):
         print(f"{name:34} {count}")
     print(f"{'memory, MB: first, growth, an hour':34} {first:.0f} {grown:+.1f} {slope:+.1f}")
@@ -208,12 +206,12 @@ class Kills:
     async def customer(self) -> None:
         """Write; what was not answered is sent again, and after each kill all is looked for."""
         async with httpx.AsyncClient(base_url=self.server.url, timeout=60) as client:
-            talk, message, text = Talk(client), "", ""
+            talk, message, text = Talk(client=client), "", ""
             while not self.over or message:
                 await self.up.wait()
                 try:
-                    if not talk.path or len(talk.acknowledged) > 30:
-                        talk = Talk(client)
+                    if not talk.path or (not message and len(talk.acknowledged) > 30):
+                        talk = Talk(client=client)
                         await talk.begin()
                     again = bool(message)
                     message = message or talk.message_id()
@@ -234,7 +232,7 @@ class Kills:
                     await asyncio.sleep(0.05)
                 except LostError as error:
                     self.errors.append(f"LostError: {error}")
-                    talk, message = Talk(client), ""
+                    talk, message = Talk(client=client), ""
             await talk.check()
             self.counts["messages acknowledged"] += len(talk.acknowledged)
 
@@ -261,15 +259,6 @@ async def kill(server: Server, kills: int, customers: int) -> bool:
         print(f"{name:34} {count}")
     print(f"{'errors':34} {len(run.errors)}", *sorted(set(run.errors))[:20], sep="\n  ")
     return not run.errors and run.counts["messages sent again"] > 0
-
-
-def _orders(home: Path) -> list[tuple[str, str]]:
-    """(number, e-mail address) of the demo shop's orders, if the home has them."""
-    if not (home / "records.sqlite").is_file():
-        return []
-    query = "SELECT number, email FROM orders JOIN customers ON customer_id = customers.id"
-    with closing(sqlite3.connect(home / "records.sqlite")) as connection:
-        return connection.execute(query).fetchall()
 
 
 def main() -> None:

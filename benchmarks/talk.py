@@ -11,25 +11,65 @@ from typing import Any
 
 import httpx
 
-CANARY = re.compile(r"zq[0-9a-f]{16}")
+CANARY = re.compile(r"Zq[a-p]{16}")  # letters alone: it can be signed with, as a name
 
 
 class LostError(Exception):
-    """A message is missing, doubled, or another customer's."""
+    """A message or a reply is missing, doubled, or another customer's."""
+
+
+class CrossedError(LostError):
+    """Something is another customer's."""
+
+
+def new_canary() -> str:
+    """64 random bits as a name."""
+    return "Zq" + "".join(chr(ord("a") + int(digit, 16)) for digit in secrets.token_hex(8))
 
 
 @dataclass
-class Talk:
-    """One conversation; `canary` is in what its customer says and in nobody else's words.
-    `acknowledged` are the messages that the server has taken, by id, `answered` those with a
-    reply that came."""
+class Ledger:
+    """What was said in one conversation; `canary` is in what its customer says and in nobody else's
+    words. `acknowledged` are the messages that the server has taken, by id, `answered` the replies
+    that came, by their message's id."""
 
-    client: httpx.AsyncClient
+    canary: str = field(default_factory=new_canary)
+    acknowledged: dict[str, str] = field(default_factory=dict)
+    answered: dict[str, str] = field(default_factory=dict)
+
+    def message_id(self) -> str:
+        """An id for another message."""
+        return f"{self.canary}-{len(self.acknowledged)}"
+
+    def compare(self, history: list[dict[str, Any]]) -> int:
+        """Every message that was taken is there once, as it was said, in its order, and every reply
+        that came, word for word. Returns how many messages; raises LostError, CrossedError."""
+        said = [(m["message_id"], m["text"]) for m in history if m["role"] == "customer"]
+        if any(not key.startswith(self.canary) for key, _ in said):
+            raise CrossedError("a message of another customer's is there")
+        kept = [(key, text) for key, text in said if key in self.acknowledged]
+        if kept != list(self.acknowledged.items()):
+            raise LostError(f"{len(self.acknowledged)} messages were taken, {len(kept)} are there")
+        replies = [(m["message_id"], m["text"]) for m in history if m["role"] == "assistant"]
+        if len(dict(replies)) != len(replies) or not set(self.answered) <= set(dict(replies)):
+            raise LostError("a reply is missing, or there twice")
+        if not self.answered.items() <= dict(replies).items():
+            raise CrossedError("a reply is not the one that was told")
+        return len(said)
+
+    def look(self, text: str) -> None:
+        """Raises CrossedError where another customer's words are in it."""
+        if others := set(CANARY.findall(text)) - {self.canary}:
+            raise CrossedError(f"{others} was told to {self.canary}")
+
+
+@dataclass
+class Talk(Ledger):
+    """One conversation over httpx."""
+
+    client: httpx.AsyncClient = field(kw_only=True)
     path: str = ""
     headers: dict[str, str] = field(default_factory=dict)
-    canary: str = field(default_factory=lambda: f"zq{secrets.token_hex(8)}")
-    acknowledged: dict[str, str] = field(default_factory=dict)
-    answered: set[str] = field(default_factory=set)
     reply: dict[str, Any] = field(default_factory=dict)
 
     async def begin(self) -> None:
@@ -42,10 +82,6 @@ class Talk:
     def id(self) -> str:
         """The conversation's id."""
         return self.path.rpartition("/")[2]
-
-    def message_id(self) -> str:
-        """An id for another message."""
-        return f"{self.canary}-{len(self.acknowledged)}"
 
     async def say(self, text: str, message_id: str = "") -> str:
         """Send a message; the name of the last event. Raises httpx.HTTPError, LostError."""
@@ -62,7 +98,7 @@ class Talk:
                 self.look(json.dumps(data))
                 if last == "reply":
                     self.reply = data
-                    self.answered.add(message_id)
+                    self.answered[message_id] = data["reply"]
         if last not in ("reply", "state"):
             raise httpx.ReadError(f"the reply broke off after {last!r}")
         return last
@@ -77,24 +113,8 @@ class Talk:
         return response.json() if response.content else None
 
     async def check(self) -> int:
-        """Every message that was taken is there once, as it was said, in its order, and every reply
-        that came. Returns how many messages; raises LostError."""
-        history = (await self.ask("GET"))["messages"]
-        said = [(m["message_id"], m["text"]) for m in history if m["role"] == "customer"]
-        kept = [(key, text) for key, text in said if key in self.acknowledged]
-        if kept != list(self.acknowledged.items()):
-            raise LostError(f"{len(self.acknowledged)} messages were taken, {len(kept)} are there")
-        if any(not key.startswith(self.canary) for key, _ in said):
-            raise LostError("a message of another customer's is there")
-        replies = [m["message_id"] for m in history if m["role"] == "assistant"]
-        if len(replies) != len(set(replies)) or not self.answered <= set(replies):
-            raise LostError("a reply is missing, or there twice")
-        return len(said)
-
-    def look(self, text: str) -> None:
-        """Raises LostError where another customer's words are in it."""
-        if others := set(CANARY.findall(text)) - {self.canary}:
-            raise LostError(f"crossed: {others} was told to {self.canary}")
+        """Compare with the history. Raises httpx.HTTPError, LostError."""
+        return self.compare((await self.ask("GET"))["messages"])
 
 
 async def events(response: httpx.Response) -> AsyncIterator[tuple[str, dict[str, Any]]]:

@@ -75,7 +75,8 @@ def serve(settings: Settings, port: int, pause: float) -> None:
     uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=[listener])
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """What the command line says."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--port", type=int, required=True)
@@ -85,3 +86,7 @@ if __name__ == "__main__":
     given = parser.parse_args()
     store, shared = StoreSettings(url=given.store), SharedSettings(redis=given.redis)
     serve(Settings(home=given.home, store=store, shared=shared), given.port, given.pause)
+
+
+if __name__ == "__main__":
+    main()

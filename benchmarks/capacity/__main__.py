@@ -1,0 +1,189 @@
+"""How long customers wait, and how many machines it takes, for 10 to 100,000 conversations at once.
+
+    python -m benchmarks.capacity measure --out measured.json [--home HOME]
+    python -m benchmarks.capacity fit measured.json --out model.json
+    python -m benchmarks.capacity check measured.json model.json
+    python -m benchmarks.capacity predict model.json [--most-seconds 2]
+
+`measure` runs `benchmarks.load` with one customer for the service times, with some numbers of
+customers to fit the one parameter to, and with others to check what is predicted. `check` passes
+where p95 is within 20% at each of those; the interval beside it is the measurement's own. `predict`
+speaks of machines like the one that was measured, an app process each, with the client elsewhere
+and customers who think as long as people do. See `benchmarks/capacity/model.py` for the model.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+
+from benchmarks.capacity.model import (
+    Calibration,
+    kind_replies,
+    most_customers,
+    order_interval,
+    simulate,
+)
+from benchmarks.load.plan import THINK_SECONDS
+from benchmarks.serving import ROOT
+
+_WITHIN = 0.2
+_CONVERSATIONS = (10, 30, 100, 300, 1_000, 3_000, 10_000, 30_000, 100_000)
+_LIGHT_THINK_SECONDS = 0.3  # enough messages from one customer, and never two at once
+
+
+def measure(given: argparse.Namespace) -> None:
+    """Run the loads, one after another, and write down what was seen."""
+    planned = [("light", 1, _LIGHT_THINK_SECONDS)]
+    planned += [("fit", customers, given.think) for customers in given.fit]
+    planned += [("check", customers, given.think) for customers in given.check]
+    loads = []
+    for role, customers, think in planned:
+        command = [
+            sys.executable, "-m", "benchmarks.load", "--json", f"--customers={customers}",
+            f"--minutes={given.minutes}", f"--think={think}", f"--spread={think}",
+            f"--skip={min(30.0, 15 * given.minutes)}",
+            *([f"--home={given.home}"] if given.home else []),
+        ]  # fmt: skip
+        done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
+        if done.returncode:
+            raise SystemExit(f"error: the load of {customers} customers failed: {done.stdout}")
+        loads.append({"role": role} | json.loads(done.stdout))
+        print(f"{role} {customers}: {loads[-1]['all']['reply']}", file=sys.stderr)
+    given.out.write_text(json.dumps({"cores": os.cpu_count(), "loads": loads}) + "\n")
+
+
+def of_role(measured: Mapping[str, Any], role: str) -> list[dict[str, Any]]:
+    """The loads that are there for something."""
+    return [load for load in measured["loads"] if load["role"] == role]
+
+
+def fitted(measured: Mapping[str, Any], seconds: float) -> Calibration:
+    """The model that comes nearest to the loads that are there to fit it to: least squares of the
+    logarithms of p50 and p95 of simulated runs of so many seconds."""
+    bare = Calibration.of(of_role(measured, "light")[0], measured["cores"])
+
+    def error(capacity: float) -> float:
+        model, sum_of_squares = bare.fitted(capacity), 0.0
+        for load in of_role(measured, "fit"):
+            seen = kind_replies(load)
+            told = simulate(model, load["customers"], load["think_seconds"], seconds, client=True)
+            for share, value in ((50, told.p50), (95, told.p95)):
+                sum_of_squares += math.log(value / float(np.percentile(seen, share))) ** 2
+        return sum_of_squares
+
+    bounds = (measured["cores"] / 10, measured["cores"] * 1.5)
+    best = minimize_scalar(error, bounds=bounds, method="bounded", options={"xatol": 0.01})
+    return bare.fitted(float(best.x))
+
+
+def fit(given: argparse.Namespace) -> None:
+    """Write the model."""
+    model = fitted(json.loads(given.measured.read_text()), given.seconds)
+    given.out.write_text(json.dumps(asdict(model)) + "\n")
+    told = {
+        "capacity, turns at full speed": f"{model.capacity:.2f} on {model.cores} cores",
+        "a turn, ms": f"{1000 * np.mean(model.turns):.1f}",
+        "receiving, other requests, client, ms": " ".join(
+            f"{1000 * part:.1f}" for part in (model.received, model.other, model.client)
+        ),
+        "thinking, of its median": f"{model.think:.2f}",
+    }
+    print(*(f"{name:40} {value}" for name, value in told.items()), sep="\n")
+
+
+def read_model(path: Path) -> Calibration:
+    """What `fit` has written."""
+    values = json.loads(path.read_text())
+    return Calibration(**values | {"turns": tuple(values["turns"])})
+
+
+def check(given: argparse.Namespace) -> None:
+    """Print predictions beside what was measured; exit with 1 where one is too far off."""
+    model, met = read_model(given.model), True
+    print("customers  p50 seen  predicted  p95 seen (95% interval)  predicted  off by")
+    for load in of_role(json.loads(given.measured.read_text()), "check"):
+        seen = kind_replies(load)
+        told = simulate(model, load["customers"], load["think_seconds"], given.seconds, client=True)
+        p95 = float(np.percentile(seen, 95))
+        low, high = order_interval(seen, 0.95)
+        off = told.p95 / p95 - 1
+        met &= abs(off) <= _WITHIN
+        print(
+            f"{load['customers']:9} {np.percentile(seen, 50):8.2f}s {told.p50:9.2f}s"
+            f" {p95:8.2f}s [{low:5.2f}, {high:5.2f}] {told.p95:11.2f}s {off:+7.0%}"
+        )
+    print(f"p95 within {_WITHIN:.0%}: {'met' if met else 'missed'}")
+    raise SystemExit(not met)
+
+
+def predict(given: argparse.Namespace) -> None:
+    """Print machines and waiting times for numbers of conversations at once."""
+    model = read_model(given.model)
+    most = most_customers(model, given.think, given.most_seconds, given.seconds)
+    if not most:
+        raise SystemExit(f"error: even one customer waits longer than {given.most_seconds} s")
+    print(f"one machine ({model.cores} cores): up to {most} conversations at once with p95 below")
+    print(f"{given.most_seconds:g} s, customers who think for {given.think:g} s (median)\n")
+    print("conversations  machines  turns/s  reply p50    p95  cores used")
+    for conversations in _CONVERSATIONS:
+        machines = math.ceil(conversations / most)
+        told = simulate(model, math.ceil(conversations / machines), given.think, given.seconds)
+        print(
+            f"{conversations:13,} {machines:9,} {told.rate * machines:8,.1f} {told.p50:9.2f}s"
+            f" {told.p95:5.2f}s {told.used:10.0%}"
+        )
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(number) for number in text.split(",")]
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Do what the first argument says."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.capacity",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(required=True)
+    measuring = commands.add_parser("measure", help="run the loads")
+    measuring.add_argument("--out", type=Path, required=True)
+    measuring.add_argument("--home", type=Path)
+    measuring.add_argument("--fit", type=_numbers, default=[40, 90, 140], help="customers")
+    measuring.add_argument("--check", type=_numbers, default=[60, 110, 160], help="customers")
+    measuring.add_argument("--minutes", type=float, default=5, help="of each load")
+    measuring.add_argument("--think", type=float, default=3, help="median, seconds")
+    measuring.set_defaults(do=measure)
+    fitting = commands.add_parser("fit", help="calibrate the model")
+    fitting.add_argument("measured", type=Path)
+    fitting.add_argument("--out", type=Path, required=True)
+    fitting.set_defaults(do=fit)
+    checking = commands.add_parser("check", help="compare with loads that it was not fitted to")
+    checking.add_argument("measured", type=Path)
+    checking.add_argument("model", type=Path)
+    checking.set_defaults(do=check)
+    predicting = commands.add_parser("predict", help="10 to 100,000 conversations at once")
+    predicting.add_argument("model", type=Path)
+    predicting.add_argument("--think", type=float, default=THINK_SECONDS, help="median, seconds")
+    predicting.add_argument("--most-seconds", type=float, default=2.0, help="bar for p95")
+    predicting.set_defaults(do=predict)
+    for command in (fitting, checking, predicting):
+        command.add_argument("--seconds", type=float, default=1200, help="of each simulated run")
+    given = parser.parse_args(argv)
+    given.do(given)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+"""The model of a server under customers, fitted to and compared with loads of its own making."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks.capacity import __main__ as commands
+from benchmarks.capacity.model import (
+    Calibration,
+    most_customers,
+    order_interval,
+    simulate,
+)
+
+SECONDS = 600.0
+SHORT = ("--seconds", f"{SECONDS:.0f}")
+MODEL = Calibration(
+    cores=2, turns=(0.05, 0.1, 0.15), received=0.01, client=0.002, other=0.01, think=1.4,
+    capacity=1.2,
+)  # fmt: skip
+
+
+def load_of(customers: int, replies_ms: list[float], **others: Any) -> dict[str, Any]:
+    """A report as `benchmarks.load --json` prints it, as far as it is read here."""
+    return {
+        "customers": customers, "seconds": 100.0, "think_seconds": 3.0,
+        "cpu_seconds": {"client": 0.2}, "requests": {"history": {"n": 50, "p50": 8.0}},
+        "samples": {
+            "reply_ms": {"question": replies_ms, "again": [1.0] * 9},
+            "stage_ms": {"question": {"total": [0.9 * ms for ms in replies_ms]}},
+            "arrival_seconds": [float(n) for n in range(100)],
+        },
+    } | others  # fmt: skip
+
+
+def made_up(role: str, customers: int, model: Calibration = MODEL) -> dict[str, Any]:
+    """A load whose times have the median and the tail that a model says."""
+    told = simulate(model, customers, 3.0, SECONDS, client=True, seed=77)
+    replies = [1000 * told.p50] * 900 + [1000 * told.p95] * 100
+    return {"role": role} | load_of(customers, replies)
+
+
+def test_a_calibration_takes_apart_what_a_light_load_took() -> None:
+    seen = Calibration.of(load_of(1, [100.0] * 10), cores=2)
+    assert seen.turns == pytest.approx((0.09,) * 10), "what is answered from the store is no turn"
+    assert seen.received == pytest.approx(0.01)
+    assert seen.client == pytest.approx(0.002)
+    assert seen.other == pytest.approx(0.004)
+    assert seen.think == pytest.approx((1.0 - 0.1) / 3.0), "the interactive response time law"
+
+
+def test_a_customer_alone_waits_for_the_work_only() -> None:
+    told = simulate(MODEL, 1, 3.0, SECONDS)
+    assert told.p50 == pytest.approx(0.11)
+    assert told.p95 == pytest.approx(0.16)
+    with_client = simulate(MODEL, 1, 3.0, SECONDS, client=True)
+    assert with_client.p50 == pytest.approx(0.112)
+
+
+def test_a_full_machine_gives_what_its_cores_can_and_no_more() -> None:
+    told = simulate(MODEL, 400, 3.0, SECONDS)
+    assert told.rate == pytest.approx(MODEL.capacity / (0.1 + 0.01 + 0.01), rel=0.03)
+    assert told.used == pytest.approx(1.0, abs=0.02)
+    assert told.p50 == pytest.approx(400 / told.rate - 1.4 * 3.0, rel=0.05), "the same law"
+
+
+def test_more_customers_wait_longer_and_more_capacity_shortens_it() -> None:
+    waits = [simulate(MODEL, n, 3.0, SECONDS).p95 for n in (5, 20, 40, 60)]
+    assert waits == sorted(waits)
+    assert simulate(MODEL.fitted(2.0), 60, 3.0, SECONDS).p95 < waits[-1]
+
+
+def test_the_most_customers_of_a_machine_are_in_time_and_a_tenth_more_are_not() -> None:
+    most = most_customers(MODEL, 3.0, 1.0, SECONDS)
+    assert simulate(MODEL, most, 3.0, SECONDS).p95 <= 1.0
+    assert simulate(MODEL, most + max(2, most // 10), 3.0, SECONDS).p95 > 1.0
+    assert most_customers(MODEL, 3.0, 0.01, SECONDS) == 0
+
+
+@pytest.fixture
+def measured(tmp_path: Path) -> Path:
+    """Loads of a machine with a capacity of 1.2."""
+    light = {"role": "light"} | load_of(1, [110.0] * 99)
+    light["samples"]["stage_ms"]["question"]["total"] = [50.0, 100.0, 150.0]
+    light["requests"]["history"] = {"n": 100, "p50": 10.0}
+    light["seconds"] = 100 * (1.4 * 3.0 + 0.11)
+    loads = [
+        light,
+        *(made_up("fit", n) for n in (20, 50)),
+        *(made_up("check", n) for n in (30, 55, 70)),
+    ]
+    path = tmp_path / "measured.json"
+    path.write_text(json.dumps({"cores": 2, "loads": loads}))
+    return path
+
+
+def test_fitting_finds_the_capacity_and_checks_pass_at_other_loads(
+    measured: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = tmp_path / "model.json"
+    commands.main(["fit", str(measured), "--out", str(model), *SHORT])
+    assert commands.read_model(model).capacity == pytest.approx(1.2, abs=0.06)
+    with pytest.raises(SystemExit) as ended:
+        commands.main(["check", str(measured), str(model), *SHORT])
+    assert ended.value.code == 0, capsys.readouterr().out
+    assert "met" in capsys.readouterr().out
+
+
+def test_a_model_of_another_machine_is_found_out(
+    measured: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = tmp_path / "model.json"
+    model.write_text(json.dumps(asdict(MODEL.fitted(2.4))))
+    with pytest.raises(SystemExit) as ended:
+        commands.main(["check", str(measured), str(model), *SHORT])
+    assert ended.value.code == 1
+    assert "missed" in capsys.readouterr().out
+
+
+def test_predictions_go_from_ten_conversations_to_a_hundred_thousand(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = tmp_path / "model.json"
+    model.write_text(json.dumps(asdict(MODEL)))
+    commands.main(["predict", str(model), "--think", "3", *SHORT])
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()[4:]]
+    machines = [int(row[1].replace(",", "")) for row in rows]
+    assert rows[0][0] == "10"
+    assert rows[-1][0] == "100,000"
+    assert machines[0] == 1
+    assert machines == sorted(machines)
+    assert all(float(row[4].rstrip("s")) <= 2.1 for row in rows)
+
+
+def test_the_interval_of_a_percentile_holds_it() -> None:
+    values = list(np.random.default_rng(1).exponential(size=500))
+    low, high = order_interval(values, 0.95)
+    assert low < float(np.percentile(values, 95)) < high
+    assert low < 3.0 < high, "the true one"
