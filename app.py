@@ -9,6 +9,7 @@ import logging
 import os
 import socket
 import threading
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,14 +19,15 @@ import typer
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.responses import JSONResponse
 
 from assistant.errors import AssistantError
+from assistant.logs import set_up_logs
+from assistant.observability_settings import LogFormat
 from assistant.settings import Settings, load_settings
 from knowledge.errors import KnowledgeError
-from knowledge.masked_logs import mask_logs
 
 if TYPE_CHECKING:
+    from assistant.readiness import Readiness
     from assistant.service import ChatService
 
 # Gradio reports use, and looks for a newer version, unless it is told not to before its import.
@@ -34,13 +36,15 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 log = logging.getLogger("frontdesk")
 # Typer's own tracebacks print local variables, passwords among them.
 main = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+_AGAIN_SECONDS = 5.0  # until the models are tried again
 _FAVICON = Path(__file__).parent / "assistant" / "web" / "favicon.svg"
 
 
 def create_app(settings: Settings, service: ChatService) -> FastAPI:
     """The web application over a chat service; it warms the models up when it starts.
 
-    Raises SettingsError when home/staff.json is damaged.
+    Its `state.observation` and `state.turns` are for whoever serves it. Raises SettingsError when
+    home/staff.json is damaged, or traces are wanted and cannot be sent.
     """
     # Gradio takes seconds to import: not before the settings and the port are known to be good.
     import gradio as gr
@@ -53,17 +57,20 @@ def create_app(settings: Settings, service: ChatService) -> FastAPI:
     from assistant.web.chat import build_chat, head, theme
     from assistant.web.identity import Identities, TicketGate, Tickets
     from assistant.web.limits import not_valid
+    from assistant.web.observing import Observation, Requests, observing_routes
     from assistant.web.polling import calm
     from assistant.web.staff import mount_staff
     from assistant.web.turns import Turns
     from assistant.web.widget import widget_routes
 
     staff, turns = StaffFile(settings.home), Turns(service)
-    ready = threading.Event()
+    observation = Observation(settings, service, turns)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        threading.Thread(target=_warm_up, args=(service, ready), daemon=True).start()
+        observation.start()
+        warming = service, observation.readiness
+        threading.Thread(target=_warm_up, args=warming, daemon=True).start()
         if watch := watch_canary(service):
             watch.start()
         drift = DriftWatch(service.conversations, settings)
@@ -75,6 +82,7 @@ def create_app(settings: Settings, service: ChatService) -> FastAPI:
         drift.close()
         if watch:
             watch.close()
+        observation.close()
         service.conversations.close()
 
     # FastAPI's documentation pages load their scripts from elsewhere; /openapi.json stays.
@@ -85,23 +93,14 @@ def create_app(settings: Settings, service: ChatService) -> FastAPI:
     app.add_middleware(TicketGate, tickets=tickets)
     embedding(app, settings)
 
-    @app.get("/health/live")
-    async def live() -> dict[str, str]:
-        """The process answers."""
-        return {"status": "live"}
-
-    @app.get("/health/ready")
-    async def is_ready() -> JSONResponse:
-        """The models are warm: the first customer will not wait for them."""
-        if ready.is_set():
-            return JSONResponse({"status": "ready"})
-        return JSONResponse({"status": "warming up"}, status_code=503)
-
+    app.state.observation, app.state.turns = observation, turns
+    app.include_router(observing_routes(observation))
     identities = Identities(settings.web.identity_secret, service.conversations)
     app.include_router(api_routes(service, turns, tickets, identities))
     app.include_router(widget_routes(settings))
     mount_staff(app, settings, service, staff)
     secure(app, settings)
+    app.add_middleware(Requests, metrics=observation.metrics)
     # Last, for the chat's mount at / takes every path that is left.
     application: FastAPI = gr.mount_gradio_app(
         app,
@@ -152,18 +151,23 @@ def secure(app: FastAPI, settings: Settings) -> None:
         app.add_middleware(middleware, trusted_hosts=list(settings.web.proxies))
 
 
-def _warm_up(service: ChatService, ready: threading.Event) -> None:
-    """Send one question through every stage, for the first use of a model is the slowest."""
+def _warm_up(service: ChatService, readiness: Readiness) -> None:
+    """Send one question through every stage, for the first use of a model is the slowest; again
+    until it is answered, as documents may be published meanwhile."""
     from assistant.types import Utterance
 
-    try:
-        service.assistant.respond(Utterance("How long do I have to return something?"))
-    except (AssistantError, KnowledgeError) as error:
-        log.error("not ready: %s", error)
-    except Exception:
-        log.exception("not ready: the assistant failed on its first question")
-    else:
-        ready.set()
+    while readiness.models:
+        try:
+            service.assistant.respond(Utterance("How long do I have to return something?"))
+        except Exception as error:
+            known = isinstance(error, AssistantError | KnowledgeError)
+            wrong = str(error) if known else "the assistant failed on its first question"
+            if wrong != readiness.models:
+                log.error("not ready: %s", wrong, exc_info=not known)
+            readiness.models = wrong
+            time.sleep(_AGAIN_SECONDS)
+        else:
+            readiness.models = ""
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -184,14 +188,14 @@ def serve(
     port: Annotated[int, typer.Option(help="Port to listen on.", min=0, max=65535)] = 7860,
     config: Annotated[Path | None, typer.Option(help="Settings file (TOML).")] = None,
     home: Annotated[Path | None, typer.Option(help="Folder that holds all state.")] = None,
+    log_format: Annotated[LogFormat | None, typer.Option(help="Log lines: text or json.")] = None,
 ) -> None:
     """Serve the customer chat, the staff's pages and the health checks."""
-    mask_logs()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    for noisy in ("httpx", "chromadb"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    set_up_logs(log_format or "text")
+    flags = {"observability": {"log_format": log_format}} if log_format else {}
     try:
-        settings = load_settings(config, home=home)
+        settings = load_settings(config, home=home, **flags)
+        set_up_logs(settings.observability.log_format)
         listener = _listen(host, port)
         from assistant.build import build_assistant, build_knowledge, build_service
 
@@ -203,13 +207,28 @@ def serve(
         raise typer.Exit(1) from error
     import uvicorn
 
+    from assistant.web.draining import DrainingServer
+
     # From here on a connection waits instead of being refused, so the address is true when shown.
     listener.listen(1024)
     name = f"[{host}]" if ":" in host else host
-    typer.echo(f"Frontdesk answers at http://{name}:{listener.getsockname()[1]}", err=True)
-    # Which proxies are believed is the application's business: see `secure`.
-    serving = uvicorn.Config(app, log_level="warning", proxy_headers=False, server_header=False)
-    server = uvicorn.Server(serving)
+    address = f"Frontdesk answers at http://{name}:{listener.getsockname()[1]}"
+    if settings.observability.log_format == "json":
+        log.info(address)
+    else:
+        typer.echo(address, err=True)
+    # Which proxies are believed is the application's business: see `secure`. Its log goes the way
+    # of all others.
+    serving = uvicorn.Config(
+        app, log_level="warning", log_config=None, proxy_headers=False, server_header=False
+    )
+    server = DrainingServer(
+        serving,
+        drain=app.state.observation.readiness.drain,
+        is_idle=lambda: not sum(app.state.turns.depth),
+        least=settings.health.drain_seconds,
+        most=settings.health.drain_seconds + settings.turn_seconds,
+    )
     server.run(sockets=[listener])
 
 

@@ -49,10 +49,12 @@ def reply_to_json(reply: Reply, identifier: str = "") -> dict[str, Any]:
     }
 
 
-def trace_of(reply: Reply) -> dict[str, Any]:
-    """How the reply came about, for staff only: what was considered, chosen and dropped."""
+def trace_of(reply: Reply, turn: str = "") -> dict[str, Any]:
+    """How the reply came about, for staff only: what was considered, chosen and dropped; `turn` is
+    the id that log lines and traces of its turn have."""
     outcome = reply.outcome
     return {
+        "turn": turn,
         "standalone": reply.standalone,
         "intents": [
             [reply.intent.name, reply.intent.confidence],

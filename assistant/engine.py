@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
 from assistant.patience import Patience
+from assistant.usage import Tally
 from assistant.vocabulary import Vocabulary
 
 # Text in pieces; closed, it ends the generation.
@@ -26,7 +27,8 @@ class Wanted:
     """A reply that is asked for.
 
     It ends with the text `end`, or one of the tokens `ends`, or after `limit` tokens; `deadline` is
-    on the monotonic clock, and `patience` may end before it.
+    on the monotonic clock, and `patience` may end before it. What it took is added to `tally`,
+    however it ends.
     """
 
     prompt: str
@@ -36,6 +38,7 @@ class Wanted:
     deadline: float
     sampling: Sampling | None = None
     patience: Patience = field(default_factory=Patience)
+    tally: Tally = field(default_factory=Tally)
 
 
 class Engine(Protocol):

@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 import statistics
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -70,12 +70,23 @@ class Waiting:
     opens: float | None
 
 
-class Handoffs:
-    """The changes of who speaks, and what is said by whom meanwhile. Raises StoreError."""
+def unheard(event: Event) -> None:
+    """For changes of who speaks that nobody listens to."""
 
-    def __init__(self, store: Conversations, hours: Hours | None = None) -> None:
+
+class Handoffs:
+    """The changes of who speaks, and what is said by whom meanwhile; `listen` is told of each
+    change. Raises StoreError."""
+
+    def __init__(
+        self,
+        store: Conversations,
+        hours: Hours | None = None,
+        listen: Callable[[Event], None] = unheard,
+    ) -> None:
         self.store = store
         self.hours = hours or Hours()
+        self._listen = listen
 
     def happen(
         self, conversation_id: str, event: Event, who: str = "", reason: str | None = None
@@ -86,7 +97,10 @@ class Handoffs:
         speaks again.
         """
         with self.store.engine.begin() as connection:
-            return _happen(connection, conversation_id, event, who, reason)
+            happened = _happen(connection, conversation_id, event, who, reason)
+        if happened:
+            self._listen(event)
+        return happened
 
     def speak(
         self, conversation_id: str, message_id: str, text: str, reply: dict[str, Any]
@@ -100,11 +114,13 @@ class Handoffs:
                 said = insert_message(
                     connection, conversation_id, "assistant", text, message_id, reply
                 )
-                if reply.get("outcome") == "handoff":
+                if asks := reply.get("outcome") == "handoff":
                     _happen(connection, conversation_id, "ask", "", str(reply.get("reason", "")))
-                return said
         except IntegrityError:  # answered by another process meanwhile
             return self.store.find(conversation_id, message_id, "assistant")
+        if asks:
+            self._listen("ask")
+        return said
 
     def speak_as(self, conversation_id: str, agent: str, text: str) -> StoredMessage | None:
         """Store an agent's message; None unless this agent has the conversation."""
@@ -153,6 +169,22 @@ class Handoffs:
         )
         with self.store.readers.connect() as connection:
             return list(connection.execute(query).scalars())
+
+    def depth(self) -> tuple[int, float]:
+        """(how many customers wait for a person, for how many seconds the first of them has)."""
+        log, columns = tables.handoffs.c, tables.conversations.c
+        began = (
+            select(func.max(log.created).label("began"))
+            .join(tables.conversations, columns.id == log.conversation_id)
+            .where(columns.state == "waiting", log.event.in_(_BEGIN_WAITING))
+            .group_by(log.conversation_id)
+            .subquery()
+        )
+        with self.store.readers.connect() as connection:
+            count, first = connection.execute(
+                select(func.count(), func.min(began.c.began)).select_from(began)
+            ).one()
+        return int(count), max(0.0, time.time() - first) if first else 0.0
 
     def waits(self, since: float) -> list[float]:
         """How many seconds customers waited for a person since then, in the order of the ends."""

@@ -19,7 +19,6 @@ from assistant.errors import GenerationError
 from assistant.generation import Drafts
 from assistant.grounding import GroundingCheck
 from assistant.model_settings import ModelSettings
-from assistant.patience import Patience
 from assistant.types import DraftSentence, Evidence, GeneratorName, Question
 from finetune.registry import (
     INT8_ENGINE,
@@ -75,7 +74,7 @@ class LanguageModel:
         ]
         quotes = [masker.mask(e.pointed or e.quote) for e in evidence]
         prompt = self.read(passages, past, masker.mask(question.text), quotes)
-        with closing(self.engine.write(self._wanted(prompt, question.patience))) as pieces:
+        with closing(self.engine.write(self._wanted(prompt, question))) as pieces:
             said: set[str] = set()
             for sentence in _sentences(self._reply(pieces)):
                 if sentence in said:  # a model that has begun to repeat itself adds nothing
@@ -104,10 +103,13 @@ class LanguageModel:
         """Let go of the model."""
         self.engine.close()
 
-    def _wanted(self, prompt: Prompt, patience: Patience) -> Wanted:
+    def _wanted(self, prompt: Prompt, question: Question) -> Wanted:
+        patience = question.patience
         deadline = min(time.monotonic() + self.settings.timeout_seconds, patience.until)
         limit, end = self.settings.max_new_tokens, self.template.reply_end
-        return Wanted(prompt.text, end, self._ends, limit, deadline, self.sampling, patience)
+        return Wanted(
+            prompt.text, end, self._ends, limit, deadline, self.sampling, patience, question.tally
+        )
 
     def _reply(self, pieces: Iterable[str]) -> Iterator[str]:
         """The text up to the reply's end."""

@@ -38,6 +38,7 @@ from assistant.types import (
     SentenceReady,
     Utterance,
 )
+from assistant.usage import Usage
 from assistant.watch import Listener, Watch, ignore
 from knowledge.encoder import Encoder
 from knowledge.language import Detector
@@ -260,6 +261,8 @@ class Assistant:
             prompt=watch.prompt,
             version=fetched.version,
             first_sentence_ms=watch.first_sentence_ms,
+            stages_ms=watch.periods,
+            usage=question.tally.total if question else Usage(),
         )
 
 

@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import Any
 
 from assistant import phrases
+from assistant.announcements import (
+    Announcement,
+    Observer,
+    ReplyRated,
+    SpeakerChanged,
+    TurnFinished,
+    turn_scope,
+)
 from assistant.contract import reply_to_json, trace_of
 from assistant.conversations import Conversation, Conversations, StoredMessage
 from assistant.curated import REASON, CuratedAnswers, key_of
@@ -24,7 +33,7 @@ log = logging.getLogger(__name__)
 
 class ChatService:
     """The one way from a stored conversation through the pipeline and back; who waits for news of
-    a conversation is told by `live`."""
+    a conversation is told by `live`, and `observers` what came of a turn."""
 
     def __init__(
         self, assistant: Assistant, conversations: Conversations, live: Live | None = None
@@ -33,7 +42,12 @@ class ChatService:
         self.conversations = conversations
         self.live = live or OneProcess()
         self.curated = CuratedAnswers(conversations)
-        self.handoffs = Handoffs(conversations, assistant.settings.hours)
+        self.observers: list[Observer] = []
+        self.handoffs = Handoffs(
+            conversations,
+            assistant.settings.hours,
+            lambda event: self._announce(SpeakerChanged(event)),
+        )
 
     def start(self, language: str = "", customer_id: str | None = None) -> Conversation:
         """A new conversation; `customer_id` comes from a verified session."""
@@ -73,22 +87,34 @@ class ChatService:
         if conversation.state != "bot":
             return None
         history = self.conversations.history(conversation_id, before=sent.id)
+        patience = patience or Patience()
         utterance = Utterance(
             text,
             history,
             conversation.customer_id,
             conversation.language,
             conversation_id,
-            patience or Patience(),
+            patience,
         )
-        return self._say(conversation_id, sent.message_id, self._respond(utterance, listen))
+        with turn_scope() as turn:
+            queued = patience.seconds
+            reply = self._respond(utterance, listen)
+            return self._say(conversation_id, sent.message_id, reply, turn, patience, queued)
 
-    def give_up(self, conversation_id: str, message_id: str) -> StoredMessage | None:
+    def give_up(
+        self, conversation_id: str, message_id: str, patience: Patience | None = None
+    ) -> StoredMessage | None:
         """A person takes over what was not answered in time; what is found later is not said."""
         conversation = self._open(conversation_id)
-        log.error("a turn took too long, and a person takes over")
-        reply = self._trouble(conversation.language, "pipeline:deadline")
-        return self._say(conversation_id, message_id, reply)
+        with turn_scope() as turn:
+            log.error("a turn took too long, and a person takes over")
+            reply = self._trouble(conversation.language, "pipeline:deadline")
+            return self._say(conversation_id, message_id, reply, turn, patience or Patience())
+
+    def rate(self, conversation_id: str, message: int, helpful: bool, reason: str = "") -> None:
+        """Keep a customer's verdict on a reply; a second one replaces the first."""
+        self.conversations.rate(conversation_id, message, helpful, reason)
+        self._announce(ReplyRated(helpful))
 
     def hand_off(self, conversation_id: str, reason: str = "customer:asked") -> bool:
         """Put the conversation into the queue of people; False if it already left the bot."""
@@ -156,13 +182,31 @@ class ChatService:
             raise InputError("this conversation is closed")
         return conversation
 
-    def _say(self, conversation_id: str, message_id: str, reply: Reply) -> StoredMessage | None:
-        body = reply_to_json(reply) | {"trace": trace_of(reply)}
+    def _say(
+        self,
+        conversation_id: str,
+        message_id: str,
+        reply: Reply,
+        turn: str,
+        patience: Patience,
+        queued: float = 0.0,
+    ) -> StoredMessage | None:
+        body = reply_to_json(reply) | {"trace": trace_of(reply, turn)}
         said = self.handoffs.speak(conversation_id, message_id, reply.outcome.text, body)
         if said is not None:
             self._count(conversation_id, said)
             self.live.tell("news", conversation_id)
+            waited, now = patience.seconds, time.time()
+            self._announce(TurnFinished(turn, conversation_id, reply, waited, queued, now))
         return said
+
+    def _announce(self, what: Announcement) -> None:
+        """Tell the observers; what one of them fails at is nothing to the customer."""
+        for observer in self.observers:
+            try:
+                observer(what)
+            except Exception:
+                log.exception("what happened could not be observed")
 
     def _count(self, conversation_id: str, said: StoredMessage) -> None:
         """A curated answer was shown."""

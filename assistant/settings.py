@@ -29,6 +29,11 @@ from pydantic import (
 from assistant.errors import SettingsError
 from assistant.hours import Hours
 from assistant.model_settings import ModelSettings
+from assistant.observability_settings import (
+    HealthSettings,
+    ObservabilitySettings,
+    from_standard,
+)
 from assistant.propensity_settings import PropensitySettings
 from assistant.safety_settings import SafetySettings
 from assistant.store_settings import BackupSettings, SharedSettings, StoreSettings
@@ -123,6 +128,8 @@ class Settings(BaseModel):
     store: StoreSettings = StoreSettings()
     shared: SharedSettings = SharedSettings()
     backup: BackupSettings = BackupSettings()
+    observability: ObservabilitySettings = ObservabilitySettings()
+    health: HealthSettings = HealthSettings()
     _own: Settings | None = PrivateAttr(None)
 
     @model_validator(mode="after")
@@ -176,8 +183,10 @@ def load_settings(
     **flags: Any,
 ) -> Settings:
     """Build the settings; flags that are None are left out. Raises SettingsError."""
-    values = _from_file(config)
-    _merge(values, _from_environment(os.environ if environment is None else environment))
+    environment = os.environ if environment is None else environment
+    values = from_standard(environment)
+    _merge(values, _from_file(config))
+    _merge(values, _from_environment(environment))
     _merge(values, {k: v for k, v in flags.items() if v is not None})
     own = _checked(values)
     tuned = Tuned.read(own.home)

@@ -17,6 +17,7 @@ from tokenizers.decoders import DecodeStream
 from assistant.engine import Pieces, Sampling, Wanted
 from assistant.errors import GenerationError
 from assistant.patience import Patience
+from assistant.usage import Usage
 from assistant.vocabulary import Vocabulary
 
 log = logging.getLogger(__name__)
@@ -39,6 +40,8 @@ class Request:
     sampling: Sampling | None = None
     patience: Patience = field(default_factory=Patience)
     _said: int = field(default=0, init=False)
+    _first: float = field(default=0.0, init=False)
+    _last: float = field(default=0.0, init=False)
     _left: threading.Event = field(default_factory=threading.Event, init=False)
     _tokens: queue.SimpleQueue[int | BaseException | None] = field(
         default_factory=queue.SimpleQueue, init=False
@@ -63,12 +66,19 @@ class Request:
         if token in self.ends or not self.wanted:
             return False
         self._said += 1
+        self._last = time.monotonic()
+        self._first = self._first or self._last
         self._tokens.put(token)
         return self._said < self.limit
 
     def finish(self, error: BaseException | None = None) -> None:
         """Say that no token follows, and why, where that is an error."""
         self._tokens.put(error)
+
+    @property
+    def usage(self) -> Usage:
+        """What was read and written by now."""
+        return Usage(1, len(self.ids), self._said, self._last - self._first)
 
     def leave(self) -> None:
         """Wait no more."""
@@ -116,6 +126,7 @@ class TokenEngine(ABC):
                 yield stream.step(self.vocabulary.tokenizer, token) or ""
         finally:
             request.leave()
+            wanted.tally.add(request.usage)
 
     def submit(self, request: Request) -> None:
         """Have a request decoded. Raises GenerationError when too many wait already."""

@@ -12,6 +12,7 @@ from typing import Literal
 
 from assistant.patience import Patience
 from assistant.products.cards import Card, Chip
+from assistant.usage import Tally, Usage
 from knowledge.types import Passage
 
 Role = Literal["customer", "assistant", "agent"]
@@ -153,7 +154,8 @@ class Question:
     """What a skill and a generator work on.
 
     `text` is the utterance as typed, `standalone` the same with what a follow-up leaves out taken
-    from the history and the countries of its towns named, `language` that of the reply.
+    from the history and the countries of its towns named, `language` that of the reply. What a
+    language model reads and writes for it is counted in `tally`.
     """
 
     text: str
@@ -163,6 +165,7 @@ class Question:
     customer_id: str | None = None
     conversation_id: str = ""
     patience: Patience = field(default_factory=Patience, compare=False)
+    tally: Tally = field(default_factory=Tally, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,10 +253,12 @@ Outcome = Answer | Clarify | Refuse | Handoff
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One finished turn: the outcome and how it came about. `latency_ms` is by stage, `threshold`
-    the relevance from which was answered, `prompt` what a language model read, if one wrote,
+    """One finished turn: the outcome and how it came about. `latency_ms` is by stage, `stages_ms`
+    when each stage that ran first began and last ended, from the turn's beginning, `threshold` the
+    relevance from which was answered, `prompt` what a language model read, if one wrote,
     `version` that of the knowledge base, if it was asked, `first_sentence_ms` the milliseconds
-    until the first verified sentence was announced, if one was."""
+    until the first verified sentence was announced, if one was, `usage` what language models read
+    and wrote."""
 
     outcome: Outcome
     language: str
@@ -267,6 +272,8 @@ class Reply:
     prompt: str = ""
     version: str = ""
     first_sentence_ms: float | None = None
+    stages_ms: dict[str, tuple[float, float]] = field(default_factory=dict)
+    usage: Usage = field(default_factory=Usage)
 
     @property
     def kind(self) -> str:

@@ -18,7 +18,8 @@ def ignore(event: Event) -> None:
 
 
 class Watch:
-    """Announces each stage, adds up the milliseconds it takes, and keeps the prompt of a model.
+    """Announces each stage, adds up the milliseconds it takes, notes when it first began and last
+    ended (milliseconds from the turn's beginning), and keeps the prompt of a model.
 
     A listener that raises TurnStopped is not told anything more.
     """
@@ -28,6 +29,7 @@ class Watch:
         self.language = ""
         self.prompt = ""
         self.milliseconds = dict.fromkeys(STAGES, 0.0)
+        self.periods: dict[str, tuple[float, float]] = {}
         self.first_sentence_ms: float | None = None
         self.started = time.perf_counter()
 
@@ -49,7 +51,10 @@ class Watch:
         try:
             yield
         finally:
-            self.milliseconds[name] += 1000 * (time.perf_counter() - started)
+            ended = time.perf_counter()
+            self.milliseconds[name] += 1000 * (ended - started)
+            began, _ = self.periods.get(name, (1000 * (started - self.started), 0.0))
+            self.periods[name] = began, 1000 * (ended - self.started)
 
     def total(self) -> dict[str, float]:
         """Milliseconds by stage, and of the whole turn."""

@@ -177,7 +177,7 @@ def api_routes(
         replies = {m.id for m in store.messages(conversation.id) if m.reply}
         if rating.message not in replies:
             raise HTTPException(404, "there is no such reply in this conversation")
-        store.rate(conversation.id, rating.message, rating.helpful, rating.reason)
+        service.rate(conversation.id, rating.message, rating.helpful, rating.reason)
         return {"status": "kept"}
 
     @router.post("/conversations/{conversation_id}/handoff")

@@ -186,7 +186,7 @@ class ChatPage:
         """Keep a verdict on a reply of this very conversation."""
         replies = {str(m.id): m for m in self.store.messages(memory.conversation) if m.reply}
         if rated := replies.get(str(message)):
-            self.store.rate(memory.conversation, rated.id, helpful, reason)
+            self.service.rate(memory.conversation, rated.id, helpful, reason)
 
     def _conversation(self, memory: Memory) -> Conversation | None:
         return self.store.get(memory.conversation) if memory.conversation else None

@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncGenerator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from contextvars import copy_context
 from dataclasses import dataclass, field
 
 import anyio
@@ -33,7 +34,8 @@ class Turn:
     """A customer's message and how far the reply to it has come.
 
     `sentences` are those verified so far, each after what joins it to the one before; `sent` is
-    the message as it was stored; with `key` the turn holds its conversation.
+    the message as it was stored; `begun` says that it has a thread; with `key` the turn holds its
+    conversation.
     """
 
     conversation_id: str
@@ -42,6 +44,7 @@ class Turn:
     stage: str = "received"
     sentences: list[tuple[str, str]] = field(default_factory=list)
     stopped: bool = False
+    begun: bool = False
     address: str = ""
     sent: StoredMessage | None = None
     key: str = field(default_factory=lambda: secrets.token_hex(8))
@@ -83,6 +86,13 @@ class Turns:
     def is_full(self) -> bool:
         """Whether so many turns wait that another one would not be answered in time."""
         return len(self._running) >= _MOST
+
+    @property
+    def depth(self) -> tuple[int, int]:
+        """(turns that wait for a thread, turns that have one)."""
+        turns = list(self._running.values())
+        begun = sum(turn.begun for turn in turns)
+        return len(turns) - begun, begun
 
     def running(self, conversation_id: str) -> Turn | None:
         """The turn in this process that the conversation waits for, if any."""
@@ -148,7 +158,9 @@ class Turns:
     async def _next(self, turn: Turn, events: asyncio.Queue[Event | None]) -> Event | None:
         """What happens next. Raises TimeoutError."""
         left = turn.received + self._turn_seconds - time.monotonic()
-        return await asyncio.wait_for(events.get(), max(0.0, left))
+        # Python 3.11's wait_for would swallow that the customer went away just when an event came.
+        async with asyncio.timeout(max(0.0, left)):
+            return await events.get()
 
     def _started(self, turn: Turn, events: asyncio.Queue[Event | None]) -> Future[object]:
         """The turn in a thread, or waiting for one; its events, and None at its end."""
@@ -169,23 +181,22 @@ class Turns:
             with suppress(RuntimeError):
                 loop.call_soon_threadsafe(ended)
 
-        assert turn.sent
+        def work() -> None:
+            turn.begun = True
+            assert turn.sent
+            given = turn.conversation_id, turn.sent, turn.text
+            self.service.answer(*given, listen, turn.patience)
+
         self._running[turn.conversation_id] = turn
         turn.patience.until = turn.received + self._model_seconds
-        job: Future[object] = self._threads.submit(
-            self.service.answer,
-            turn.conversation_id,
-            turn.sent,
-            turn.text,
-            listen,
-            turn.patience,
-        )
+        # The request's id goes with it, into log lines.
+        job: Future[object] = self._threads.submit(copy_context().run, work)
         job.add_done_callback(finish)
         return job
 
     def _give_up(self, turn: Turn) -> None:
         self._free(turn)
-        self.service.give_up(turn.conversation_id, turn.message_id)
+        self.service.give_up(turn.conversation_id, turn.message_id, turn.patience)
 
     def _free(self, turn: Turn) -> None:
         """Let the conversation have another turn."""

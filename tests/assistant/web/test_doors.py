@@ -24,6 +24,7 @@ from tests.staffing import HOST, chat_service, hire, quick_hasher, staff_setting
 
 # Who may use what is ours. PUBLIC is everybody; TOKEN is who has the conversation's own token.
 PUBLIC, TOKEN, STAFF = "public", "token", "anybody who has logged in"
+SCRAPER = "this machine, or who has the token for figures"
 AGENTS, OPERATORS = "agent", "operator"
 OURS = {
     "GET /demo": PUBLIC,
@@ -31,6 +32,7 @@ OURS = {
     "GET /demo/style.css": PUBLIC,
     "GET /health/live": PUBLIC,
     "GET /health/ready": PUBLIC,
+    "GET /metrics": SCRAPER,
     "GET /widget.js": PUBLIC,
     "GET /openapi.json": PUBLIC,
     "HEAD /openapi.json": PUBLIC,
