@@ -11,7 +11,7 @@ from __future__ import annotations
 import glob
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -210,8 +210,8 @@ class Metrics:
         if not is_shared():
             return generate_latest(self.registry)
         everybody = CollectorRegistry()
+        everybody.register(_Processes(living()))
         MultiProcessCollector(everybody)  # type: ignore[no-untyped-call]
-        everybody.register(_Processes())
         return generate_latest(everybody)
 
     def _count_turn(self, turn: TurnFinished) -> None:
@@ -248,12 +248,15 @@ class CountingHandler(logging.Handler):
 
 
 class _Processes(Collector):
-    """The library's figures of each living process that shares a folder, with its pid."""
+    """The library's figures of several processes, each with its pid."""
+
+    def __init__(self, pids: Sequence[int]) -> None:
+        self.pids = pids
 
     def collect(self) -> Iterator[Metric]:
         """See Collector."""
         whole: dict[str, Metric] = {}
-        for pid in living():
+        for pid in self.pids:
             for metric in ProcessCollector(pid=lambda pid=pid: pid, registry=None).collect():  # type: ignore[misc]
                 kept = whole.setdefault(metric.name, metric)
                 told = [s._replace(labels={"pid": str(pid)}) for s in metric.samples]

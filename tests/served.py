@@ -1,6 +1,7 @@
 """A server of the API alone, around an assistant that needs no models: it starts in a second.
 
 python -m tests.served --home HOME --port PORT [--store URL] [--redis URL] [--pause SECONDS]
+    [--most SECONDS]
 """
 
 from __future__ import annotations
@@ -8,12 +9,14 @@ from __future__ import annotations
 import argparse
 import socket
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
+from fastapi.responses import JSONResponse
 
 from assistant.conversations import Conversations
 from assistant.generation import QuotingComposer
@@ -33,6 +36,7 @@ from assistant.types import (
 )
 from assistant.watch import Listener, ignore
 from assistant.web.api import api_routes
+from assistant.web.draining import DrainingServer
 from assistant.web.identity import Identities, Tickets
 from assistant.web.limits import StoreTrouble
 from assistant.web.turns import Turns
@@ -60,19 +64,26 @@ class Unhurried:
         return Reply(Answer(text, tuple(said), cited), "en", Intent("return_policy", 0.9))
 
 
-def serve(settings: Settings, port: int, pause: float) -> None:
-    """Until it is killed."""
+def serve(settings: Settings, port: int, pause: float, most: float) -> None:
+    """Until it is killed, or has drained for at most so many seconds."""
     assistant: Any = Unhurried(settings, pause)
     live = open_live(settings.shared)
     service = ChatService(assistant, Conversations.of(settings), live)
     app = FastAPI()
     app.add_middleware(StoreTrouble)
-    identities = Identities("", service.conversations)
-    app.include_router(api_routes(service, Turns(service), Tickets("a test's secret"), identities))
-    app.get("/health/ready")(lambda: {"status": "ready"})
+    identities, turns = Identities("", service.conversations), Turns(service)
+    app.include_router(api_routes(service, turns, Tickets("a test's secret"), identities))
+    stopping = threading.Event()
+
+    @app.get("/health/ready")
+    def ready() -> JSONResponse:
+        return JSONResponse({}, 503 if stopping.is_set() else 200)
+
     listener = socket.create_server(("127.0.0.1", port), backlog=128)
     print(f"answers at http://127.0.0.1:{listener.getsockname()[1]}", file=sys.stderr, flush=True)
-    uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=[listener])
+    config = uvicorn.Config(app, log_level="warning")
+    server = DrainingServer(config, stopping.set, lambda: not sum(turns.depth), 0.5, most)
+    server.run(sockets=[listener])
 
 
 def main() -> None:
@@ -83,9 +94,11 @@ def main() -> None:
     parser.add_argument("--store", default="")
     parser.add_argument("--redis", default="")
     parser.add_argument("--pause", type=float, default=0.02)
+    parser.add_argument("--most", type=float, default=20.0)
     given = parser.parse_args()
     store, shared = StoreSettings(url=given.store), SharedSettings(redis=given.redis)
-    serve(Settings(home=given.home, store=store, shared=shared), given.port, given.pause)
+    settings = Settings(home=given.home, store=store, shared=shared)
+    serve(settings, given.port, given.pause, given.most)
 
 
 if __name__ == "__main__":

@@ -221,6 +221,15 @@ def test_everybody_gets_where_the_table_says_and_nowhere_else(house: House, who:
     assert faults == []
 
 
+def test_requests_are_counted_by_templates_alone_whatever_is_asked_for(house: House) -> None:
+    for method, path in [*all_routes(house.app), ("GET", "/made/up"), ("GET", "/desk/made/up")]:
+        house.knock("admin", method, path)
+    metrics = house.app.state.observation.metrics.requests.collect()
+    counted = {sample.labels["route"] for family in metrics for sample in family.samples}
+    assert len(counted) > 30
+    assert counted - {path for _, path in all_routes(house.app)} == {"none"}
+
+
 def test_a_token_opens_its_own_conversation_and_no_other(house: House) -> None:
     mine, other = house.service.start("en"), house.service.start("en")
     headers = {"authorization": f"Bearer {house.tickets.issue(mine.id)}"}
