@@ -22,6 +22,7 @@ from assistant.contract import reply_to_json
 from assistant.conversations import Conversations
 from assistant.curated_commands import curated_app
 from assistant.data_commands import data_app
+from assistant.doctor.commands import doctor_app
 from assistant.drift import LOOK_BACK_DAYS, find_drift
 from assistant.episodes import read_episodes
 from assistant.errors import AssistantError, InputError, SettingsError
@@ -47,6 +48,7 @@ app.add_typer(curated_app, name="curated")
 app.add_typer(data_app(lambda *given: _forget(*given)))
 app.add_typer(account_app, name="user")
 app.add_typer(model_app)
+app.add_typer(doctor_app)
 Home = Annotated[Path | None, typer.Option(help="Folder that holds all state.")]
 Config = Annotated[Path | None, typer.Option(help="Settings file instead of frontdesk.toml.")]
 _ROLES: dict[str, Role] = {

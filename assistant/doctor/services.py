@@ -1,0 +1,71 @@
+"""Checks of the servers that the settings name: whether they take a connection.
+
+A server that more is asked of has a check of its own; all begin with `reachable`.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from assistant.doctor.findings import Finding, broken, ok
+from assistant.settings import Settings
+
+SECONDS = 3.0
+_PORTS = {"http": 80, "https": 443, "postgresql": 5432, "redis": 6379, "rediss": 6379}
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A server by the setting that names it."""
+
+    what: str
+    setting: str
+    url: str
+
+
+def configured(settings: Settings) -> Iterator[Service]:
+    """The servers that the settings name."""
+    if settings.store.url and not settings.store.url.startswith("sqlite"):
+        yield Service("the database", "url below [store]", settings.store.url)
+    if settings.orders.url:
+        yield Service("the shop's orders", "url below [orders]", settings.orders.url)
+    if settings.oidc.discovery:
+        yield Service("the company's log-in", "discovery below [oidc]", settings.oidc.discovery)
+    if url := settings.observability.traces_url:
+        yield Service("the collector of traces", "traces_url below [observability]", url)
+
+
+class Services:
+    """Every server that the settings name."""
+
+    name = "services"
+
+    def look(self, settings: Settings) -> Iterator[Finding]:
+        """See Check."""
+        services = list(configured(settings))
+        for service in services:
+            if reason := reachable(service.url):
+                yield broken(
+                    f"{service.what} cannot be reached: {reason}",
+                    f"start it, let this machine reach it, or change {service.setting}",
+                )
+            else:
+                yield ok(f"{service.what} takes connections")
+        if not services:
+            yield ok("none is configured")
+
+
+def reachable(url: str) -> str:
+    """Why no connection can be made to a URL's host and port within SECONDS; nothing if it can."""
+    parts = urlsplit(url)
+    port = parts.port or _PORTS.get(parts.scheme.partition("+")[0], 0)
+    if not parts.hostname or not port:
+        return "its URL names no host and port"
+    try:
+        socket.create_connection((parts.hostname, port), SECONDS).close()
+    except OSError as error:
+        return error.strerror or str(error) or type(error).__name__
+    return ""
