@@ -194,8 +194,10 @@ class Staff:
         staff = tables.staff.c
         query = select(staff.role, func.count(), func.min(staff.must_change))
         query = query.where(staff.disabled == 0).group_by(staff.role)
+        rows = None
         with reading(settings) as connection:
-            rows = connection.execute(query).all() if connection is not None else None
+            if connection is not None and connection.scalar(select(staff.id).limit(1)):
+                rows = connection.execute(query).all()
         if rows is None:
             yield ok("none yet; the account admin is made at the first start")
             return
