@@ -23,6 +23,7 @@ from prometheus_client import (
     Gauge,
     Histogram,
     ProcessCollector,
+    disable_created_metrics,
     generate_latest,
 )
 from prometheus_client.metrics_core import Metric
@@ -44,6 +45,9 @@ REASONS = frozenset({
 _OUTCOMES = ("answer", "clarify", "refuse", "handoff")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # the library's own switch, which it reads at its import
+
+# When a series began: a second one for each, which nothing here asks for.
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
 class Metrics:

@@ -144,7 +144,8 @@ def fuzz_requests(app: FastAPI, service: ChatService, count: int) -> Fuzzed:
             if operation.path.endswith("/events"):  # which would never end
                 service.end(customer.id, "Ada")
             answer = case.call()
-            if answer.status_code >= 500:
+            # Not to be ready is no fault: this application has no knowledge base.
+            if answer.status_code >= 500 and operation.path != "/health/ready":
                 found.faults.append(f"{answer.status_code} {case.method} {operation.path}")
 
         call()

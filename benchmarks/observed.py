@@ -5,9 +5,9 @@
 One process asks the golden questions through one chat service and store, each with everything on
 and with everything off, in an order that is drawn anew each time. On: figures, a trace to a
 collector that is a real HTTP server in another process, two log lines a turn as JSON, and the
-figures read every fifteen seconds as Prometheus does. A question's times are medians over the rounds; the
-ratio is the geometric mean over questions of on to off, with a bootstrap interval. Exit status 1
-where the interval's upper end exceeds the bar.
+figures read every fifteen seconds as Prometheus does. A question's times are medians over the
+rounds; the ratio is the geometric mean over questions of on to off, with a bootstrap interval. Exit
+status 1 where the interval's upper end exceeds the bar.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ class Trace:
     """How a reply came about; percentages are whole. `words` are those of the question, each with
     the percentage points by which it raised the intent; `verdicts` are those on the sentences that
     were shown, then on those that were dropped; `stages` are (name, milliseconds, share); `prompt`
-    is what the language model read, if it was asked."""
+    is what the language model read, if it was asked; `turn` is the id that log lines have."""
 
     standalone: str
     intents: tuple[tuple[str, int], ...]
@@ -65,6 +65,7 @@ class Trace:
     total_ms: float
     generator: str
     prompt: str
+    turn: str = ""
 
 
 def trace_of(reply: Mapping[str, Any], word_weights: WordWeights) -> Trace:
@@ -96,6 +97,7 @@ def trace_of(reply: Mapping[str, Any], word_weights: WordWeights) -> Trace:
         total_ms=total,
         generator=str(reply.get("generator", "")),
         prompt=str(trace.get("prompt", "")),
+        turn=str(trace.get("turn", "")),
     )  # fmt: skip
 
 

@@ -124,7 +124,7 @@ def observing_routes(seen: Observation) -> APIRouter:
         """The process answers."""
         return {"status": "live"}
 
-    @router.get("/health/ready")
+    @router.get("/health/ready", responses={503: {"description": "Not ready, and why."}})
     async def ready() -> JSONResponse:
         """Whether customers may be sent here: models, knowledge, database and disk are there."""
         health: Health = seen.readiness.too_slow()

@@ -493,6 +493,7 @@ def test_the_trace_shows_how_a_reply_came_about(service: ChatService, ada: Agent
     conversation = service.start("en")
     service.send(conversation.id, "Can I return it?")
     thread = ada.act(act="open", id=conversation.id).thread
+    assert re.search(r"In logs and traces [0-9a-f]{32}<", thread)
     for text in ("91 %", "refund status", "93 %", "31 %", "Returns › How long you have", QUOTE,
                  "Returns are free for 90 days.", "90 is not in it", "41.5 ms", "64 ms",
                  "Quoted from the passage", "cited"):  # fmt: skip

@@ -66,7 +66,8 @@ def waiting(service: ChatService, customer: str | None, since: float) -> str:
 
 
 def without_outlook(html: str) -> str:
-    """The page as it is but for the tag and its reasons."""
+    """The page as it is but for the tag and its reasons, and the ids that turns have in logs."""
+    html = re.sub(r"\b[0-9a-f]{32}\b", "", html)
     html = re.sub(r'<span class="sd-outlook.*?</span>', "", html, flags=re.DOTALL)
     return re.sub(r"\s+", " ", html)
 
