@@ -75,6 +75,7 @@ def wanted_extras(settings: Settings) -> frozenset[str]:
     found = {
         "postgres": settings.store.url.startswith("postgres"),
         "oidc": bool(settings.oidc.discovery),
+        "redis": bool(settings.shared.redis),
         "otel": settings.observability.traces,
         "fast": settings.model.engine == "ctranslate2-int8",
     }

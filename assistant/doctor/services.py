@@ -8,13 +8,16 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from assistant.doctor.findings import Finding, broken, ok
+from assistant.live import redis_of
 from assistant.settings import Settings
+from knowledge.vector_index import INDEX_ERRORS, Place
 
 SECONDS = 3.0
-_PORTS = {"http": 80, "https": 443, "postgresql": 5432, "redis": 6379, "rediss": 6379}
+_PORTS = {"http": 80, "https": 443, "postgresql": 5432}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,55 @@ class Services:
                 yield ok(f"{service.what} takes connections")
         if not services:
             yield ok("none is configured")
+
+
+class Redis:
+    """Where several processes meet."""
+
+    name = "redis"
+
+    def look(self, settings: Settings) -> Iterator[Finding]:
+        """See Check. Raises SettingsError when the extra is missing."""
+        if not settings.shared.redis:
+            yield ok("none is configured: one process serves the shop")
+            return
+        client = redis_of(settings.shared)
+        from redis import RedisError
+
+        try:
+            client.ping()
+            yield ok("it answers")
+        except RedisError as error:
+            yield broken(
+                f"it does not answer, so each process goes on alone: {error}",
+                "start it, let this machine in, or change `redis` below [shared]",
+            )
+        finally:
+            client.close()
+
+
+class Chroma:
+    """The server that holds vectors."""
+
+    name = "chroma"
+
+    def look(self, settings: Settings) -> Iterator[Finding]:
+        """See Check."""
+        url = settings.knowledge.chroma
+        if not url:
+            yield ok("none is configured: vectors are in the home")
+            return
+        try:
+            client = Place(Path(), url).client()
+            client.heartbeat()
+            client.close()
+            yield ok("it answers")
+        except INDEX_ERRORS as error:
+            yield broken(
+                f"{error}; nothing can be published",
+                "start it (`chroma run`), let this machine reach it, or change `chroma` below"
+                " [knowledge]",
+            )
 
 
 def reachable(url: str) -> str:

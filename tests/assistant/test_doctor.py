@@ -22,7 +22,7 @@ from assistant.doctor.contents import Adapters, Database, Encoder, Knowledge, St
 from assistant.doctor.findings import Check, Finding, examine, ok
 from assistant.doctor.machine import Clock, Home, Packages, Python
 from assistant.doctor.production import Production
-from assistant.doctor.services import Services
+from assistant.doctor.services import Chroma, Redis, Services
 from assistant.settings import Settings, load_settings
 from assistant.switch import ModelSwitch
 from finetune.registry import Registry
@@ -33,6 +33,8 @@ from knowledge.settings import KnowledgeSettings
 from knowledge.store import VECTORS
 from knowledge.versions import Versions
 from tests.knowledge.fakes import WordInspector
+from tests.knowledge.test_chroma_server import ChromaServer
+from tests.redis_server import redis_server
 from tests.staffing import accounts_of, hire
 
 REPOSITORY = Path(__file__).parent.parent.parent
@@ -274,6 +276,34 @@ def test_a_server_that_does_not_listen_is_named_with_its_setting(tmp_path: Path)
     (row,) = examine(database, [Services()])
     assert row.status == "broken"
     assert "secret" not in row.detail + row.repair
+
+
+def test_redis_is_asked_whether_it_answers(tmp_path: Path) -> None:
+    with redis_server(tmp_path) as server:
+        settings = settings_of(tmp_path, shared={"redis": server.url})
+        assert found(Redis(), settings) == [("ok", "it answers")]
+        server.stop()
+        gone = worst(Redis(), settings)
+    assert (gone.status, "below [shared]" in gone.repair) == ("broken", True)
+
+
+def test_a_chroma_server_that_is_away_is_told(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    settings = settings_of(tmp_path, knowledge={"chroma": f"http://127.0.0.1:{port}"})
+    gone = worst(Chroma(), settings)
+    assert (gone.status, "nothing can be published" in gone.detail) == ("broken", True)
+
+
+@pytest.mark.slow
+def test_a_chroma_server_that_runs_is_ok(tmp_path: Path) -> None:
+    server = ChromaServer(tmp_path)
+    server.start()
+    try:
+        settings = settings_of(tmp_path, knowledge={"chroma": server.url})
+        assert found(Chroma(), settings) == [("ok", "it answers")]
+    finally:
+        server.stop()
 
 
 GOOD = {
