@@ -50,7 +50,7 @@ migration: setup           ## draft a step for what changed in tables.py: make m
 		--rev-id $$(printf %04d $$(($$(ls assistant/migrations/versions/0*.py | wc -l) + 1)))
 
 lock: setup                ## pin what a shop installs, with hashes: deploy/requirements.lock
-	$(BIN)/uv pip compile pyproject.toml --extra oidc --extra postgres --extra fast --quiet \
+	$(BIN)/uv pip compile pyproject.toml --extra oidc --extra postgres --extra redis --extra fast --extra otel --quiet \
 		--generate-hashes --python-version 3.11 --python-platform x86_64-manylinux_2_28 \
 		--no-annotate --no-header --output-file deploy/requirements.lock
 

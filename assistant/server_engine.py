@@ -28,6 +28,7 @@ from assistant.completions import Refused, Trouble, pause_before, refusal, text_
 from assistant.engine import Pieces, Wanted
 from assistant.errors import GenerationError
 from assistant.model_settings import ModelSettings
+from assistant.usage import Usage
 from assistant.vocabulary import Vocabulary
 
 log = logging.getLogger(__name__)
@@ -81,6 +82,7 @@ class ServerEngine:
         stops too."""
         pieces: queue.SimpleQueue[str | GenerationError | None] = queue.SimpleQueue()
         asked = asyncio.run_coroutine_threadsafe(self._ask(wanted, pieces), self._loop)
+        text, first, last = "", 0.0, 0.0
         try:
             while not wanted.patience.gone:
                 with suppress(queue.Empty):
@@ -89,10 +91,14 @@ class ServerEngine:
                         return
                     if isinstance(piece, GenerationError):
                         raise piece
+                    text, last = text + piece, time.monotonic()
+                    first = first or last
                     yield piece
             raise GenerationError("nobody waits for the language model any more")
         finally:
             asked.cancel()
+            read, written = (len(self.vocabulary.ids(t)) for t in (wanted.prompt, text))
+            wanted.tally.add(Usage(1, read, written, last - first))
 
     def close(self) -> None:
         """See Engine."""

@@ -17,7 +17,7 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parent.parent
 LOCK = (ROOT / "deploy" / "requirements.lock").read_text(encoding="utf-8")
 ADVISORIES = yaml.safe_load((ROOT / "deploy" / "advisories.yaml").read_text(encoding="utf-8"))
-EXTRAS = ("oidc", "postgres", "fast")
+EXTRAS = ("oidc", "postgres", "redis", "fast", "otel")
 LONGEST_DAYS = 184  # that an exception is believed without another look
 SEVERE = {"high", "critical"}
 

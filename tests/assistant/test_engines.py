@@ -18,6 +18,7 @@ from assistant.model_settings import ModelSettings, ServerSettings
 from assistant.patience import Patience
 from assistant.server_engine import ServerEngine
 from assistant.transformers_engine import TransformersEngine
+from assistant.usage import Tally
 from finetune.manifest import INT8_ENGINE, NF4_ENGINE
 from tests.assistant.by_heart import FACT
 from tests.model_server import by, model_server
@@ -75,6 +76,21 @@ def test_a_reply_is_no_longer_than_its_limit(engine: Engine) -> None:
     short = written(engine, limit=3)
     assert REPLY.startswith(short)
     assert len(engine.vocabulary.ids(short)) <= 3
+
+
+def test_what_is_read_and_written_is_counted_also_of_a_reply_that_is_closed(engine: Engine) -> None:
+    tally = Tally()
+    asked = wanted(engine, tally=tally)
+    list(engine.write(asked))
+    read, whole = len(engine.vocabulary.ids(asked.prompt)), tally.total.written_tokens
+    assert (tally.total.requests, tally.total.read_tokens) == (1, read)
+    assert whole >= len(engine.vocabulary.ids(REPLY))
+    assert tally.total.seconds > 0
+    pieces = engine.write(asked)
+    next(p for p in pieces if p.strip())
+    pieces.close()
+    assert tally.total.requests == 2
+    assert whole < tally.total.written_tokens < 2 * whole
 
 
 def test_a_reply_comes_in_pieces_and_ends_when_it_is_closed(engine: Engine) -> None:

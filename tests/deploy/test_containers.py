@@ -28,17 +28,10 @@ LARGE = dict(
 )
 OURS = ("app", "app-2", "demo")
 COPIED = [line.split()[1] for line in CONTAINERFILE.splitlines() if line.startswith("COPY ") and "--from" not in line]  # fmt: skip
-# Settings that these files name before the program has them: gone from here as soon as it has.
-COMING = {
-    "FRONTDESK_MODEL__SERVER__URL", "FRONTDESK_MODEL__SERVER__KIND", "FRONTDESK_MODEL__SERVER__MODEL",
-    "FRONTDESK_MODEL__SERVER__API_KEY", "FRONTDESK_OBSERVABILITY__METRICS_NETWORKS",
-}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", sorted(setting_names()))
-def test_every_setting_that_is_named_exists(name: str, request: pytest.FixtureRequest) -> None:
-    if name in COMING:
-        request.applymarker(pytest.mark.xfail(strict=True, reason="take it out of COMING"))
+def test_every_setting_that_is_named_exists(name: str) -> None:
     assert is_setting(name), name
 
 
@@ -133,10 +126,9 @@ def test_chromas_server_is_of_the_version_that_the_lock_pins() -> None:
 
 
 def test_every_file_that_the_pages_link_to_is_there() -> None:
-    waiting = {"model-server.md"}  # comes with the model server
     for page in DEPLOY.glob("*.md"):
         for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
-            assert link in waiting or (page.parent / link).exists(), f"{page.name}: {link}"
+            assert (page.parent / link).exists(), f"{page.name}: {link}"
 
 
 @pytest.mark.slow

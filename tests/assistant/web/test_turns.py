@@ -58,7 +58,7 @@ class Writes(LanguageModel):
         engine.vocabulary.ids = lambda text: [1]  # type: ignore[method-assign]
 
     def generate(self, question: Question, evidence: Sequence[Evidence]) -> Drafts:
-        wanted = self._wanted(SimpleNamespace(text="p"), question.patience)  # type: ignore[arg-type]
+        wanted = self._wanted(SimpleNamespace(text="p"), question)  # type: ignore[arg-type]
         request = Request.of(wanted, self.engine.vocabulary)
         self.engine.submit(request)
         for _ in request.tokens():
