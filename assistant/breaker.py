@@ -6,12 +6,16 @@ States and names as in Nygard, "Release It!" (2nd edition, 2018), chapter 5.
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable
 from typing import Literal
+from weakref import WeakSet
 
 State = Literal["closed", "open", "half-open"]
 log = logging.getLogger(__name__)
+_lock = threading.Lock()
+_made: WeakSet[Breaker] = WeakSet()
 
 
 class Breaker:
@@ -28,6 +32,8 @@ class Breaker:
         self._failures = 0
         self._until = 0.0  # when it may be tried again, while it is not closed
         self._is_tried = False
+        with _lock:
+            _made.add(self)
 
     @property
     def state(self) -> State:
@@ -62,3 +68,9 @@ class Breaker:
     def abandoned(self) -> None:
         """A call was given up by who made it, and tells nothing."""
         self._is_tried = False
+
+
+def breakers() -> list[Breaker]:
+    """Those of this process, whoever has them."""
+    with _lock:
+        return list(_made)

@@ -159,7 +159,7 @@ class Metrics:
         )
         self.breakers = self._gauge(
             "frontdesk_breaker_open",
-            "1 while what a breaker protects is not asked because it failed.",
+            "1 since what a breaker protects failed, until it has answered again.",
             "livemax", "breaker",
         )  # fmt: skip
         self.info = self._gauge(

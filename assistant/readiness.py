@@ -21,7 +21,9 @@ from knowledge.errors import KnowledgeError
 from knowledge.versions import Versions
 
 _KEPT_SECONDS = 1.0  # for which what was found is said again: anybody may ask
-SLOW_SECONDS = 3.0  # after which a database that does not answer counts as away
+SLOW_SECONDS = (
+    2.0  # after which a database that does not answer counts as away: probes wait so long
+)
 
 
 @dataclass(frozen=True, slots=True)

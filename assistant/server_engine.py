@@ -97,7 +97,10 @@ class ServerEngine:
             raise GenerationError("nobody waits for the language model any more")
         finally:
             asked.cancel()
-            read, written = (len(self.vocabulary.ids(t)) for t in (wanted.prompt, text))
+            # Of what failed before its first word nothing is known to have been read.
+            read, written = (
+                len(self.vocabulary.ids(t)) if text else 0 for t in (wanted.prompt, text)
+            )
             wanted.tally.add(Usage(1, read, written, last - first))
 
     def close(self) -> None:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 
+from assistant.breaker import breakers
 from assistant.metrics import Metrics, is_shared
 from assistant.readiness import Readiness
 from assistant.served import ServedModel
@@ -21,8 +22,6 @@ log = logging.getLogger(__name__)
 _EVERY_SECONDS = 5.0
 
 Depth = Callable[[], tuple[int, int]]  # (turns that wait, turns that are worked on)
-# By the name of what it protects: whether a breaker is open now.
-Breakers = Mapping[str, Callable[[], bool]]
 
 
 class Vitals:
@@ -34,12 +33,10 @@ class Vitals:
         service: ChatService,
         readiness: Readiness,
         depth: Depth,
-        breakers: Breakers | None = None,
     ) -> None:
         self.metrics = metrics
         self.service = service
         self.readiness = readiness
-        self.breakers = breakers or {}
         self._depth = depth
         self._switch = ModelSwitch(readiness.settings.home)
         self._served: tuple[str, ...] = ()
@@ -69,8 +66,10 @@ class Vitals:
             metrics.longest.set(seconds)
         metrics.free.set(self.readiness.free_bytes)
         metrics.paused.set(self._switch.is_off())
-        for name, is_open in self.breakers.items():
-            metrics.breakers.labels(name).set(is_open())
+        failing = {breaker.what: False for breaker in breakers()}
+        failing |= {b.what: True for b in breakers() if b.state != "closed"}
+        for what, is_failing in failing.items():
+            metrics.breakers.labels(what).set(is_failing)
         self._name_what_is_served()
 
     def _name_what_is_served(self) -> None:

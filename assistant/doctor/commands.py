@@ -14,14 +14,14 @@ from assistant.doctor.contents import Adapters, Database, Encoder, Knowledge, St
 from assistant.doctor.findings import Check, Row, examine
 from assistant.doctor.machine import Clock, Home, Packages, Python
 from assistant.doctor.production import Production
-from assistant.doctor.services import Chroma, Redis, Services
+from assistant.doctor.services import Chroma, ModelServer, Redis, Services
 from assistant.errors import SettingsError
 from assistant.settings import load_settings
 
 # In the order in which one would look.
 CHECKS: Sequence[Check] = (
-    Python(), Packages(), Home(), Clock(), Services(), Redis(), Chroma(), Database(), Staff(),
-    Knowledge(), Encoder(), Adapters(), Production(),
+    Python(), Packages(), Home(), Clock(), Services(), Redis(), Chroma(), ModelServer(), Database(),
+    Staff(), Knowledge(), Encoder(), Adapters(), Production(),
 )  # fmt: skip
 _COLOURS = {"ok": "green", "warning": "yellow", "broken": "red"}
 doctor_app = typer.Typer(pretty_exceptions_enable=False)

@@ -20,6 +20,7 @@ from finetune.registry import (
     FinetuneError,
     Registry,
     base_digest,
+    has_weights,
     validate_adapter,
     validate_base,
 )
@@ -85,14 +86,14 @@ class Adapters:
         yield from self._trained(settings.home)
         base = None
         if settings.model.base:
-            base = _base_here(settings.model.base)
+            base = base_here(settings.model.base)
             if base is None:
                 yield warning(
                     f"the base {settings.model.base} is not on this machine",
                     "it is fetched at the start; where no hub can be reached, name a folder",
                 )
             else:
-                validate_base(base)
+                validate_base(base, weights=not settings.model.is_remote)
                 yield ok(f"base {base.name}")
         if pause := ModelSwitch(settings.home).pause():
             who = f" by {pause.who}" if pause.who else ""
@@ -113,7 +114,7 @@ class Adapters:
         served = {current} if current else set()
         if canary:
             served.add(registry.folder / canary.name)
-        digest = base_digest(base) if base and served else ""
+        digest = base_digest(base) if base and served and has_weights(base) else ""
         for folder in sorted(served):
             try:
                 manifest = validate_adapter(folder)
@@ -239,7 +240,7 @@ def reading(settings: Settings, any_step: bool = False) -> Iterator[Connection |
         reader.dispose()
 
 
-def _base_here(base: str) -> Path | None:
+def base_here(base: str) -> Path | None:
     """The folder of a base, if it is on this machine; nothing is fetched."""
     if (folder := Path(base)).is_dir():
         return folder

@@ -76,6 +76,7 @@ def wanted_extras(settings: Settings) -> frozenset[str]:
         "postgres": settings.store.url.startswith("postgres"),
         "oidc": bool(settings.oidc.discovery),
         "redis": bool(settings.shared.redis),
+        "ray": settings.knowledge.embedding == "ray",
         "otel": settings.observability.traces,
         "fast": settings.model.engine == "ctranslate2-int8",
     }

@@ -65,6 +65,7 @@ def _plain_http(settings: Settings) -> Iterator[Finding]:
         "a site that embeds the chat": settings.web.origins,
         "a site of pictures": settings.web.image_origins,
         "the shop's orders": (settings.orders.url,),
+        "the language model's server": (settings.model.server.url,),
         "the collector of traces": (settings.observability.traces_url,),
     }
     for what, values in urls.items():

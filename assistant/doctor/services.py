@@ -11,9 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from assistant.doctor.findings import Finding, broken, ok
+from assistant.doctor.contents import base_here
+from assistant.doctor.findings import Finding, broken, ok, warning
+from assistant.errors import GenerationError
 from assistant.live import redis_of
+from assistant.server_engine import ServerEngine
 from assistant.settings import Settings
+from finetune.registry import Registry
 from knowledge.vector_index import INDEX_ERRORS, Place
 
 SECONDS = 3.0
@@ -59,6 +63,38 @@ class Services:
                 yield ok(f"{service.what} takes connections")
         if not services:
             yield ok("none is configured")
+
+
+class ModelServer:
+    """The server that runs the language model: whether it serves what is promoted."""
+
+    name = "model"
+
+    def look(self, settings: Settings) -> Iterator[Finding]:
+        """See Check."""
+        model = settings.model
+        if not model.is_remote:
+            yield ok("no server is configured")
+            return
+        if reason := reachable(model.server.url):
+            yield broken(
+                f"the language model's server cannot be reached, so answers are quoted: {reason}",
+                "start it, let this machine reach it, or change `url` below [model.server]",
+            )
+            return
+        base = base_here(model.base)
+        if base is None:
+            yield warning("it takes connections", "what it serves is seen when the base is here")
+            return
+        registry = Registry(settings.home)
+        current, canary = registry.current(), registry.canary()
+        names = [current.name if current else "", *([canary.name] if canary else [])]
+        for name in names:
+            try:
+                ServerEngine(model, base, name).close()
+                yield ok(f"it takes connections, and serves {name or model.server.model or 'it'}")
+            except GenerationError as error:
+                yield broken(str(error), "see deploy/model-server.md")
 
 
 class Redis:

@@ -24,7 +24,7 @@ from assistant.readiness import SLOW_SECONDS, Health, Readiness
 from assistant.service import ChatService
 from assistant.settings import Settings
 from assistant.tracing import open_tracing
-from assistant.vitals import Breakers, Vitals
+from assistant.vitals import Vitals
 from assistant.web.identity import bearer
 from assistant.web.turns import Turns
 
@@ -43,14 +43,13 @@ class Observation:
         settings: Settings,
         service: ChatService,
         turns: Turns,
-        breakers: Breakers | None = None,
     ) -> None:
         self.settings = settings
         self.service = service
         self.metrics = Metrics()
         self.tracing = open_tracing(settings)
         self.readiness = Readiness(settings, service.conversations)
-        self.vitals = Vitals(self.metrics, service, self.readiness, lambda: turns.depth, breakers)
+        self.vitals = Vitals(self.metrics, service, self.readiness, lambda: turns.depth)
         self._counting = CountingHandler(self.metrics)
 
     def start(self) -> None:

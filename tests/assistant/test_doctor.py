@@ -22,9 +22,10 @@ from assistant.doctor.contents import Adapters, Database, Encoder, Knowledge, St
 from assistant.doctor.findings import Check, Finding, examine, ok
 from assistant.doctor.machine import Clock, Home, Packages, Python
 from assistant.doctor.production import Production
-from assistant.doctor.services import Chroma, Redis, Services
+from assistant.doctor.services import Chroma, ModelServer, Redis, Services
 from assistant.settings import Settings, load_settings
 from assistant.switch import ModelSwitch
+from benchmarks import engines
 from finetune.registry import Registry
 from knowledge.language import Detector
 from knowledge.load import Loader
@@ -32,9 +33,9 @@ from knowledge.refresh import Refresher
 from knowledge.settings import KnowledgeSettings
 from knowledge.store import VECTORS
 from knowledge.versions import Versions
+from tests.engines import started
 from tests.knowledge.fakes import WordInspector
-from tests.knowledge.test_chroma_server import ChromaServer
-from tests.redis_server import redis_server
+from tests.model_server import model_server
 from tests.staffing import accounts_of, hire
 
 REPOSITORY = Path(__file__).parent.parent.parent
@@ -279,7 +280,8 @@ def test_a_server_that_does_not_listen_is_named_with_its_setting(tmp_path: Path)
 
 
 def test_redis_is_asked_whether_it_answers(tmp_path: Path) -> None:
-    with redis_server(tmp_path) as server:
+    pytest.importorskip("redis")
+    with started(engines.redis, tmp_path) as server:
         settings = settings_of(tmp_path, shared={"redis": server.url})
         assert found(Redis(), settings) == [("ok", "it answers")]
         server.stop()
@@ -295,15 +297,30 @@ def test_a_chroma_server_that_is_away_is_told(tmp_path: Path) -> None:
     assert (gone.status, "nothing can be published" in gone.detail) == ("broken", True)
 
 
+def test_a_models_server_is_asked_whether_it_serves_what_is_promoted(tmp_path: Path) -> None:
+    name = Registry(tmp_path).promote(ADAPTER)
+    with model_server(lambda call: None, models=("maplewick",)) as server:
+        base, known = str(STARTER), {name: "maplewick"}
+
+        def asked(**there: Any) -> list[tuple[str, str]]:
+            model = {"base": base, "server": {"url": server.url, **there}}
+            return found(ModelServer(), settings_of(tmp_path, model=model))
+
+        assert asked(adapters=known) == [("ok", f"it takes connections, and serves {name}")]
+        ((status, detail),) = asked()
+        assert (status, f"not {name}" in detail) == ("broken", True)
+        server.status = 401
+        ((status, detail),) = asked(adapters=known)
+        assert (status, "refuses the key" in detail) == ("broken", True)
+    ((status, detail),) = asked()
+    assert (status, "answers are quoted" in detail) == ("broken", True)
+
+
 @pytest.mark.slow
 def test_a_chroma_server_that_runs_is_ok(tmp_path: Path) -> None:
-    server = ChromaServer(tmp_path)
-    server.start()
-    try:
+    with started(engines.chroma, tmp_path) as server:
         settings = settings_of(tmp_path, knowledge={"chroma": server.url})
         assert found(Chroma(), settings) == [("ok", "it answers")]
-    finally:
-        server.stop()
 
 
 GOOD = {

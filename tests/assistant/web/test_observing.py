@@ -15,6 +15,7 @@ from fastapi.testclient import TestClient
 from starlette.routing import Mount
 
 from assistant.announcements import request_id
+from assistant.breaker import Breaker
 from assistant.logs import ids
 from assistant.service import ChatService
 from assistant.settings import Settings, load_settings
@@ -179,6 +180,17 @@ def test_a_new_version_takes_the_place_of_the_one_before(opened: Open, tmp_path:
     assert served.findall(figures(client)) == [
         ("20260901-080000-000000", "0"), ("20260902-080000-000000", "1"),
     ]  # fmt: skip
+
+
+def test_a_breaker_shows_from_its_failures_until_an_answer(opened: Open) -> None:
+    client, breaker = opened(), Breaker("a server of the tests", most=2, seconds=0.0)
+    line = 'frontdesk_breaker_open{breaker="a server of the tests"}'
+    breaker.failed()
+    assert f"{line} 0.0" in figures(client)
+    breaker.failed()
+    assert f"{line} 1.0" in figures(client), "also while one call is tried"
+    breaker.succeeded()
+    assert f"{line} 0.0" in figures(client)
 
 
 def test_figures_are_there_while_the_database_is_not(

@@ -12,8 +12,9 @@ import pytest
 import yaml
 
 from assistant.metrics import Metrics
+from tests.deploy.reading import DEPLOY
 
-FOLDER = Path(__file__).parent.parent / "deploy" / "observability"
+FOLDER = DEPLOY / "observability"
 RULES = yaml.safe_load((FOLDER / "rules.yml").read_text())["groups"][0]["rules"]
 DASHBOARD = json.loads((FOLDER / "dashboard.json").read_text())
 NAME = re.compile(r"\b(?:frontdesk|process)_\w+")
