@@ -18,9 +18,31 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 
-_START_SECONDS = 60
+import httpx
+
+from benchmarks.serving import ROOT
+
+_START_SECONDS = 120
+_NGINX = """
+{user}
+daemon off;
+pid {folder}/nginx.pid;
+error_log {folder}/error.log;
+worker_processes 1;
+events {{ worker_connections 1024; }}
+http {{
+    access_log off;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    include {folder}/frontdesk.conf;
+}}
+"""
 _USERS = ("postgres", "nobody")  # PostgreSQL refuses to run as root
 
 
@@ -46,13 +68,14 @@ def program(name: str) -> str:
 
 @dataclass
 class Engine:
-    """A server: `command` starts it, and its port answers when it is ready."""
+    """A server: `command` starts it, and its port answers when it is ready, or the page `ready`."""
 
     command: Sequence[str]
     port: int
     folder: Path
     scheme: str = "http"
     environment: dict[str, str] = field(default_factory=dict)
+    ready: str = ""
     _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     @property
@@ -73,12 +96,21 @@ class Engine:
                 env=os.environ | self.environment, start_new_session=True,
             )  # fmt: skip
         deadline = time.monotonic() + _START_SECONDS
-        while not _listens(self.port):
+        while not self._is_ready():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 said = (self.folder / f"{self.port}.log").read_text(errors="replace")
                 self.stop()
                 raise MissingEngine(f"{self.command[0]} does not start: {said[-300:]}")
             time.sleep(0.05)
+
+    def _is_ready(self) -> bool:
+        try:
+            if self.ready:
+                return httpx.get(self.url + self.ready, trust_env=False).status_code == 200
+            socket.create_connection(("127.0.0.1", self.port), 1).close()
+        except (OSError, httpx.HTTPError):
+            return False
+        return True
 
     def stop(self) -> None:
         """Kill it, with what it has started."""
@@ -169,9 +201,35 @@ def _as_another(folder: Path) -> list[str]:
     return ["setpriv", f"--reuid={entry.pw_uid}", f"--regid={entry.pw_gid}", "--clear-groups"]
 
 
-def _listens(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), 1).close()
-    except OSError:
-        return False
-    return True
+def nginx(folder: Path, first: int, second: int) -> Engine:
+    """nginx with deploy/nginx.conf before the apps at two ports. Raises MissingEngine."""
+    found = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+    if found is None:
+        raise MissingEngine("nginx is not installed")
+    port = free_port()
+    conf = (ROOT / "deploy" / "nginx.conf").read_text(encoding="utf-8")
+    conf = conf.replace("listen 8080;", f"listen 127.0.0.1:{port};")
+    conf = conf.replace("server app:7860", f"server 127.0.0.1:{first}")
+    conf = conf.replace("server app-2:7860", f"server 127.0.0.1:{second}")
+    (folder / "frontdesk.conf").write_text(conf)
+    # Workers of root's would be another user, who may not open the folder.
+    user = "user root;" if os.geteuid() == 0 else ""
+    main = folder / "nginx.conf"
+    main.write_text(_NGINX.format(folder=folder, user=user))
+    errors = str(folder / "error.log")
+    return Engine([found, "-e", errors, "-p", str(folder), "-c", str(main)], port, folder)
+
+
+def transformers_serve(folder: Path, model: Path, threads: int = 1) -> Engine:
+    """`transformers serve` with a model's folder in 4 bits. Raises MissingEngine."""
+    for module in ("openai", "transformers.cli.serving.completion"):
+        try:
+            import_module(module)
+        except ImportError as error:
+            raise MissingEngine("pip install 'transformers[serving]'") from error
+    port = free_port()
+    options = ["--host", "127.0.0.1", "--port", str(port), "--device", "cpu"]
+    options += ["--dtype", "float32", "--quantization", "bnb-4bit"]
+    quiet = {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": str(threads)}
+    command = [program("transformers"), "serve", str(model), *options]
+    return Engine(command, port, folder, environment=quiet, ready="/health")

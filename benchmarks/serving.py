@@ -23,16 +23,21 @@ DOCUMENTS = ROOT / "assistant" / "demo" / "shop" / "documents"
 _READY_SECONDS = 300
 
 
-def make_home(home: Path, sources: Iterable[Path] = (DOCUMENTS,)) -> None:
+def make_home(
+    home: Path,
+    sources: Iterable[Path] = (DOCUMENTS,),
+    environment: Mapping[str, str] | None = None,
+) -> None:
     """Give a home documents, and the demo shop's orders and products, unless it has them."""
+    at_home, own = ("--home", str(home)), environment or {}
     if not (home / "knowledge" / "current").exists():
-        refresh(home, *sources)
+        _run("-m", "knowledge", "refresh", *map(str, sources), *at_home, environment=own)
     if not (home / "records.sqlite").exists():
-        _run("-m", "assistant.demo", "--home", str(home))
+        _run("-m", "assistant.demo", *at_home)
     if not (home / "catalogue" / "current").exists():
         goods = home / "goods.jsonl"
         _run("-m", "assistant.demo", "--goods", str(goods))
-        _run("-m", "knowledge", "catalogue", str(goods), "--home", str(home))
+        _run("-m", "knowledge", "catalogue", str(goods), *at_home, environment=own)
 
 
 def refresh(home: Path, *sources: Path) -> None:
@@ -145,10 +150,10 @@ def served(home: Path | None, environment: Mapping[str, str] | None = None) -> I
             server.kill()
 
 
-def _run(*arguments: str) -> None:
-    environment = os.environ | {"HF_HUB_OFFLINE": "1"}
+def _run(*arguments: str, environment: Mapping[str, str] | None = None) -> None:
+    own = os.environ | {"HF_HUB_OFFLINE": "1"} | dict(environment or {})
     done = subprocess.run(
-        [sys.executable, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True
+        [sys.executable, *arguments], cwd=ROOT, env=own, capture_output=True, text=True
     )
     if done.returncode:
         raise RuntimeError(f"{' '.join(arguments)}: {done.stderr.strip()[-500:]}")

@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
 import re
-import shutil
-import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -22,30 +17,13 @@ from typing import Any
 import pytest
 
 from assistant.web.gate import AREAS
+from benchmarks.engines import MissingEngine, nginx
 from benchmarks.serving import Server
 from knowledge.settings import KnowledgeSettings
 from tests.deploy.reading import DEPLOY, ROOT
+from tests.engines import started
 
-NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
 CONF = (DEPLOY / "nginx.conf").read_text(encoding="utf-8")
-pytestmark = pytest.mark.skipif(NGINX is None, reason="nginx is not installed here")
-MAIN = """
-{user}
-daemon off;
-pid {folder}/nginx.pid;
-error_log {folder}/error.log;
-worker_processes 1;
-events {{ worker_connections 256; }}
-http {{
-    access_log off;
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
-    include {folder}/frontdesk.conf;
-}}
-"""
 
 
 class Backend(ThreadingHTTPServer):
@@ -132,56 +110,12 @@ class Proxy:
         return {self.ask("GET", path)[1]["port"] for _ in range(times)}
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
-def configured(folder: Path, port: int, first: int, second: int) -> list[str]:
-    """A command of nginx whose configuration is the shipped one but for names and port."""
-    conf = CONF.replace("listen 8080;", f"listen 127.0.0.1:{port};")
-    conf = conf.replace("server app:7860", f"server 127.0.0.1:{first}")
-    conf = conf.replace("server app-2:7860", f"server 127.0.0.1:{second}")
-    (folder / "frontdesk.conf").write_text(conf)
-    # Workers of root's would be another user, who may not open the test's folder.
-    user = "user root;" if os.geteuid() == 0 else ""
-    (folder / "nginx.conf").write_text(MAIN.format(folder=folder, user=user))
-    assert NGINX
-    return [
-        NGINX,
-        "-e",
-        str(folder / "error.log"),
-        "-p",
-        str(folder),
-        "-c",
-        str(folder / "nginx.conf"),
-    ]
-
-
-@contextmanager
-def running(folder: Path, first: int, second: int) -> Iterator[int]:
-    """The port of an nginx before two apps."""
-    port = free_port()
-    process = subprocess.Popen(configured(folder, port, first, second))
-    deadline = time.monotonic() + 10
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            break
-        except OSError:
-            assert process.poll() is None, (folder / "error.log").read_text()
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-    yield port
-    process.terminate()
-    process.wait(10)
-
-
 @pytest.fixture
 def proxy(tmp_path: Path) -> Iterator[Proxy]:
     backends = [Backend(), Backend()]
-    with running(tmp_path, *(backend.port for backend in backends)) as port:
-        yield Proxy(port, backends)
+    first, second = (backend.port for backend in backends)
+    with started(lambda folder: nginx(folder, first, second), tmp_path) as engine:
+        yield Proxy(engine.port, backends)
     for backend in backends:
         backend.second.set()
         backend.shutdown()
@@ -189,7 +123,10 @@ def proxy(tmp_path: Path) -> Iterator[Proxy]:
 
 
 def test_nginx_takes_the_configuration(tmp_path: Path) -> None:
-    command = configured(tmp_path, free_port(), 1, 2)
+    try:
+        command = nginx(tmp_path, 1, 2).command
+    except MissingEngine as error:
+        pytest.skip(str(error))
     done = subprocess.run([*command, "-t"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "warn" not in done.stderr
@@ -276,13 +213,14 @@ def test_customers_behind_it_lose_nothing_when_an_app_is_killed(tmp_path: Path) 
         app.start()
         app.wait()
     killing = threading.Timer(4, apps[0].kill)
-    with running(tmp_path, apps[0].port, apps[1].port) as port:
+    first, second = (app.port for app in apps)
+    with started(lambda folder: nginx(folder, first, second), tmp_path) as proxy:
         killing.start()
         command = [
             "-m",
             "benchmarks.load",
             "--json",
-            f"--url=http://127.0.0.1:{port}",
+            f"--url={proxy.url}",
             "--think=0.2",
         ]
         done = subprocess.run(
