@@ -53,6 +53,8 @@ def _openvino_session(path: Path, threads: int) -> Run:
         hint.inference_precision: openvino.Type.bf16,  # single precision where there is no bf16
         inference_num_threads: threads,
         num_streams: 1,
+        # Each process would pin its threads to the first cores: two workers would share one.
+        hint.enable_cpu_pinning: False,
     }
     core = openvino.Core()
     request = core.compile_model(core.read_model(path), "CPU", settings).create_infer_request()

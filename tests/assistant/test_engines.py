@@ -90,7 +90,7 @@ def test_what_is_read_and_written_is_counted_also_of_a_reply_that_is_closed(engi
     next(p for p in pieces if p.strip())
     pieces.close()
     assert tally.total.requests == 2
-    assert whole < tally.total.written_tokens < 2 * whole
+    assert whole < tally.total.written_tokens <= 2 * whole, "the fastest has written it all by then"
 
 
 def test_a_reply_comes_in_pieces_and_ends_when_it_is_closed(engine: Engine) -> None:

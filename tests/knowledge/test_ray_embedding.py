@@ -7,26 +7,20 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
 
-from knowledge.embedding import InProcess
 from knowledge.encoder import Vectors
 from knowledge.engines import in_length_order, length_batches
 from knowledge.errors import EncoderError
-from knowledge.language import Detector
-from knowledge.load import Loader
 from knowledge.ray_embedding import RayEmbedding
-from knowledge.refresh import Refresher
 from knowledge.settings import KnowledgeSettings
 from knowledge.store import Store
 from knowledge.versions import Versions
 from tests.conftest import REPOSITORY, WordLengthEncoder
-from tests.knowledge.fakes import WordInspector
 
 PASSAGES = 1200
 
@@ -47,36 +41,6 @@ def test_without_ray_the_error_says_what_to_install(
     settings = KnowledgeSettings(embedding="ray")
     with pytest.raises(EncoderError, match=r"pip install \"frontdesk\[ray\]\""):
         list(RayEmbedding(word_lengths, tmp_path, settings).embed([["a"]]))
-
-
-class Counted(InProcess):
-    """Counts how often it is asked."""
-
-    asked = 0
-
-    def embed(self, steps: Iterable[Sequence[str]]) -> Iterator[Vectors]:
-        self.asked += 1
-        return super().embed(steps)
-
-
-def test_workers_are_not_asked_where_every_passage_is_known(
-    word_lengths: WordLengthEncoder, detector: Detector, tmp_path: Path
-) -> None:
-    embedding = Counted(word_lengths)
-    refresher = Refresher(
-        Versions(tmp_path / "home"), Loader(detector), word_lengths, WordInspector(),
-        KnowledgeSettings(), embedding=embedding,
-    )  # fmt: skip
-    source = tmp_path / "c.jsonl"
-    for title in ("one", "two"):
-        rows = [{"id": "a", "title": title, "text": "Parcels arrive soon."}] * 1
-        rows.append({"id": title, "title": "x", "text": "Returns are free."})
-        source.write_text("".join(json.dumps(row) + "\n" for row in rows))
-        refresher.refresh([source])
-    assert embedding.asked == 2
-    source.write_text(json.dumps(rows[0]) + "\n")
-    refresher.refresh([source])
-    assert embedding.asked == 2, "all that is left was embedded before"
 
 
 # With Ray.

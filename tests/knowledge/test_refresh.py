@@ -2,11 +2,14 @@
 
 import errno
 import json
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from knowledge.embedding import InProcess
+from knowledge.encoder import Vectors
 from knowledge.errors import EmptyKnowledge, SourceError, VersionError
 from knowledge.extraction import Extractor
 from knowledge.language import Detector
@@ -383,3 +386,23 @@ def test_what_is_held_back_is_reported_each_time_and_let_in_once_it_is_allowed(r
     assert second.passages == 1
     refresher.quarantine.allow("bad#0", "an example")
     assert refresher.refresh([source]).passages == 2
+
+
+class Counted(InProcess):
+    """Counts how often it is asked."""
+
+    asked = 0
+
+    def embed(self, steps: Iterable[Sequence[str]]) -> Iterator[Vectors]:
+        self.asked += 1
+        return super().embed(steps)
+
+
+def test_what_embeds_is_not_asked_where_every_passage_is_known(refresher, tmp_path):
+    embedding = Counted(refresher.drafter.encoder)
+    refresher.drafter.embedding = embedding
+    refresher.refresh([corpus(tmp_path / "c.jsonl", a="One.", b="Two.")])
+    refresher.refresh([corpus(tmp_path / "c.jsonl", a="One.", b="Two.", c="Three.")])
+    assert embedding.asked == 2
+    refresher.refresh([corpus(tmp_path / "c.jsonl", a="One.")])
+    assert embedding.asked == 2
