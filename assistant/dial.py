@@ -1,8 +1,10 @@
 """The dial: how relevant evidence must be, so that at most a share of what is answered is wrong.
 
 The operator says the share and how sure to be of it; golden questions tell the threshold. Tested
-are ever lower thresholds, until one cannot be shown to keep the promise: the fixed sequence of
+are ever lower thresholds, until one cannot be shown to keep the promise: the fixed sequences of
 Learn then Test (Angelopoulos et al., arXiv 2110.01052, section 3.2) with exact binomial p-values.
+Several begin at different places and share what may go wrong, for one that fails at its first
+threshold by chance says nothing of lower ones, which answer more and so can show more.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass
 from functools import lru_cache
+from itertools import accumulate, takewhile
 from pathlib import Path
 
 from scipy.stats import binom
@@ -24,6 +27,7 @@ from assistant.settings import Settings
 PROMISE = "promise.json"  # in the home: the share that an operator has set
 TRIALS = "trials.json"  # in a version's folder: any promise is answered from them
 _STEP = 1.1  # each threshold tested answers this much more than the one before
+_MOST_STARTS = 4  # each answers at first twice as much as the one before
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,31 +160,36 @@ def find_dial(trials: Sequence[Trial], most_wrong: float, confidence: float) -> 
     Raises DialError when the trials cannot support it, saying how many would be needed.
     """
     ranked = sorted((t for t in trials if t.relevance > 0), key=lambda t: -t.relevance)
-    best: Dial | None = None
-    for count in _counts(len(ranked), most_wrong, confidence):
-        wrong = sum(not t.right for t in ranked[:count])
-        if binom.cdf(wrong, count, most_wrong) > 1 - confidence:
-            break
-        answerable = max(1, sum(t.answerable for t in trials))
-        best = Dial(
-            most_wrong,
-            confidence,
-            ranked[count - 1].relevance,
-            count,
-            wrong,
-            round((count - wrong) / answerable, 4),
-        )
-    if best is None:
+    starts, risk = _starts(len(ranked), most_wrong, 1 - confidence)
+    wrong = [0, *accumulate(int(not t.right) for t in ranked)]
+
+    def is_shown(count: int) -> bool:
+        return bool(binom.cdf(wrong[count], count, most_wrong) <= risk)
+
+    shown = [c for s in starts for c in takewhile(is_shown, _counts(s, len(ranked)))]
+    if not shown:
         raise DialError(_refusal(ranked, most_wrong, confidence))
-    return best
+    count = max(shown)
+    right = (count - wrong[count]) / max(1, sum(t.answerable for t in trials))
+    threshold = ranked[count - 1].relevance
+    return Dial(most_wrong, confidence, threshold, count, wrong[count], round(right, 4))
 
 
-def _counts(most: int, most_wrong: float, confidence: float) -> Iterator[int]:
-    """How many questions the thresholds answer that are tested, one after another. The first one
-    bears a single wrong answer, where there are that many questions: it must not fail by chance."""
-    count = least_answers(most_wrong, confidence, 1)
-    if count > most:
-        count = least_answers(most_wrong, confidence)
+def _starts(most: int, most_wrong: float, risk: float) -> tuple[list[int], float]:
+    """(how many questions the first threshold of each sequence answers, the risk that each may
+    take), as many as there are questions for. The first threshold bears a single wrong answer,
+    where there are that many questions: it must not fail by chance."""
+    for many in range(_MOST_STARTS, 0, -1):
+        first = least_answers(most_wrong, 1 - risk / many, 1)
+        starts = [first * 2**n for n in range(many)]
+        if starts[-1] <= most:
+            return starts, risk / many
+    return [least_answers(most_wrong, 1 - risk)], risk
+
+
+def _counts(first: int, most: int) -> Iterator[int]:
+    """How many questions the thresholds of a sequence answer."""
+    count = first
     while count <= most:
         yield count
         count = most if count < most < count * _STEP else math.ceil(count * _STEP)

@@ -51,6 +51,26 @@ def test_wrong_answers_that_are_sure_are_refused() -> None:
         find_dial(trials(0, 3, count=60), 0.1, 0.9)
 
 
+def test_a_wrong_answer_among_the_surest_does_not_keep_many_right_ones_from_being_shown() -> None:
+    ranked = trials(2, 20, 35, 150, count=200)
+    assert find_dial(ranked, 0.1, 0.9).answered == 200
+    with pytest.raises(DialError):
+        find_dial(ranked[:60], 0.05, 0.9)
+
+
+def test_what_several_sequences_risk_is_within_what_is_promised() -> None:
+    """Questions of which just more than the share is wrong, whatever their relevance."""
+    rng, promised = random.Random(7), 0
+    for _ in range(300):
+        drawn = [Trial(rng.random(), rng.random() > 0.11, True) for _ in range(400)]
+        try:
+            find_dial(drawn, 0.1, 0.9)
+        except DialError:
+            continue
+        promised += 1
+    assert promised <= 0.1 * 300
+
+
 def test_the_threshold_goes_down_until_the_promise_cannot_be_shown() -> None:
     ranked = trials(*range(60, 100), count=100)
     dial = find_dial(ranked, 0.1, 0.9)
