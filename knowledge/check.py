@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from knowledge.errors import KnowledgeError
 from knowledge.store import Store, placed
-from knowledge.vector_index import verify
+from knowledge.vector_index import INDEX_ERRORS, verify
 from knowledge.versions import Versions
 
 
@@ -51,7 +51,7 @@ def _problems(store: Store) -> Iterator[str]:
         wanted = wanted_of[scope.collection]
         try:
             verify(store.collection(scope), wanted)
-        except KnowledgeError as error:
+        except (KnowledgeError, *INDEX_ERRORS) as error:
             yield f"{scope.collection}: {error}"
         if len(store.terms(scope)) != len(wanted.ids):
             yield f"{scope.collection}: its terms are those of other passages"

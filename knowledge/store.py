@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -37,7 +36,6 @@ from knowledge.vector_index import (
     write_index_apart,
 )
 
-log = logging.getLogger(__name__)
 CHUNKS, DOCUMENTS, FILES, FINDINGS, VECTORS, MANIFEST, LEXICAL = (
     "chunks.jsonl", "documents.jsonl", "files.jsonl", "findings.jsonl", "vectors.npy",
     "manifest.json", "lexical",
@@ -248,13 +246,15 @@ class Store:
         """(row, cosine) of the count chunks nearest to vector (dimensions,), best first: exactly
         in a scope of at most EXACT_UP_TO chunks, by Chroma's HNSW index in a larger one, exactly
         again where that cannot be asked: on a read-only disk, or while its server is away."""
-        if scope not in self._scanned:
+        scanned = self._scanned.get(scope)
+        if scanned is None:
             try:
                 return self.nearest_indexed(scope, vector, count)
-            except INDEX_ERRORS as error:
-                log.warning("%s: no index (%s); it is scanned", scope.collection, error)
-                self._scanned[scope] = self.vectors[self.rows[scope]]
-        cosines = self._scanned[scope] @ vector
+            except INDEX_ERRORS:
+                scanned = self.vectors[self.rows[scope]]
+            if not self._index.place.server:  # files will not be there later either
+                self._scanned[scope] = scanned
+        cosines = scanned @ vector
         first = np.argsort(-cosines, kind="stable")[:count]
         return [(int(self.rows[scope][i]), float(cosines[i])) for i in first]
 
@@ -262,13 +262,9 @@ class Store:
         self, scope: Scope, vector: NDArray[np.float32], count: int
     ) -> list[tuple[int, float]]:
         """The same by the index, whatever the scope's size."""
-        found = self.collection(scope).query(
-            query_embeddings=[vector],
-            n_results=min(count, len(self.rows[scope])),
-            include=["distances"],
-        )
-        distances = found["distances"][0]
-        return [(self.row_of[i], 1 - d) for i, d in zip(found["ids"][0], distances, strict=True)]
+        most = min(count, len(self.rows[scope]))
+        found = self._index.nearest(scope.collection, vector, most)
+        return [(self.row_of[i], cosine) for i, cosine in found]
 
     def collection(self, scope: Scope) -> Any:
         """A scope's collection; Chroma is opened with the first."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import shutil
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,10 @@ SERVER = "chroma-server"  # file of a version that holds the address of the serv
 # What an index that cannot be asked now raises.
 INDEX_ERRORS = (ChromaError, VersionError, httpx.HTTPError)
 _PAGE = 2_000  # vectors that are read back at once
+_OPEN_SECONDS = 2.0  # for a server to say that it is there
+_ASK_SECONDS = 5.0  # for what it finds: a customer waits
+_WRITE_SECONDS = 600.0  # for what it takes in: an index of many vectors is made meanwhile
+_REST_SECONDS = 30.0  # for which a server that did not answer is not asked
 # Raise it when indexes are made differently, so that older ones are not copied.
 INDEXING = 2
 # Wider than Chroma's own (100, 100, 16), with which one passage in a hundred is not found by its
@@ -79,19 +84,24 @@ class Place:
         marker = folder / SERVER
         return cls(folder, marker.read_text().strip() if marker.is_file() else "")
 
-    def client(self) -> Any:
-        """Chroma there. Raises VersionError when the server cannot be reached."""
+    def client(self, seconds: float) -> Any:
+        """Chroma there; a server has so many seconds for each answer. Raises VersionError when it
+        cannot be reached."""
         settings = ChromaSettings(anonymized_telemetry=False, allow_reset=False)
         if not self.server:
             return chromadb.PersistentClient(str(self.folder / CHROMA), settings=settings)
         at = urlsplit(self.server)
         secure = at.scheme == "https"
         try:
-            return chromadb.HttpClient(
+            # The client waits without end, and asks before it can be told not to.
+            httpx.get(f"{self.server}/api/v2/heartbeat", timeout=_OPEN_SECONDS)
+            client = chromadb.HttpClient(
                 at.hostname or "", at.port or (443 if secure else 80), secure, settings=settings
             )
         except (ValueError, httpx.HTTPError) as error:  # the former: chromadb's own
             raise VersionError(f"the Chroma server {self.server} cannot be reached") from error
+        client._server._session.timeout = httpx.Timeout(seconds, connect=_OPEN_SECONDS)
+        return client
 
     def name(self, collection: str) -> str:
         """What a collection is called there: on a server, among those of other versions."""
@@ -101,7 +111,7 @@ class Place:
         """Delete what is on the server, before the folder goes. Raises VersionError."""
         if not self.server:
             return
-        client = self.client()
+        client = self.client(_WRITE_SECONDS)
         try:
             for collection in client.list_collections():
                 if collection.name.startswith(self._prefix):
@@ -125,11 +135,30 @@ class VectorIndex:
         self.place = Place.of(folder)
         self._client: Any = None
         self._collections: dict[str, Any] = {}
+        self._again = 0.0
+
+    def nearest(
+        self, name: str, vector: NDArray[np.float32], count: int
+    ) -> list[tuple[str, float]]:
+        """(id, cosine) of the count vectors of a collection nearest to vector (dimensions,), best
+        first. A server that fails is left alone for a while. Raises one of INDEX_ERRORS."""
+        if time.monotonic() < self._again:
+            raise VersionError(f"the Chroma server {self.place.server} is left alone for a while")
+        try:
+            found = self.collection(name).query(
+                query_embeddings=[vector], n_results=count, include=["distances"]
+            )
+        except INDEX_ERRORS as error:
+            log.warning("%s: no index (%s); it is scanned", name, error)
+            if self.place.server:
+                self._again = time.monotonic() + _REST_SECONDS
+            raise
+        return [(i, 1 - d) for i, d in zip(found["ids"][0], found["distances"][0], strict=True)]
 
     def collection(self, name: str) -> Any:
         """A collection. Raises one of INDEX_ERRORS."""
         if name not in self._collections:
-            self._client = self._client or self.place.client()
+            self._client = self._client or self.place.client(_ASK_SECONDS)
             self._collections[name] = self._client.get_collection(
                 self.place.name(name), embedding_function=None
             )
@@ -154,7 +183,7 @@ def write_index(
     if server:
         (folder / SERVER).write_text(server)
     place = Place(folder, server)
-    client = place.client()
+    client = place.client(_WRITE_SECONDS)
     try:
         for name in held.keys() - wanted.keys():
             client.delete_collection(name)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 from collections.abc import Sequence
 from functools import cached_property
@@ -23,7 +22,6 @@ from knowledge.store import LEXICAL, MANIFEST, VECTORS
 from knowledge.terms import Terms
 from knowledge.vector_index import INDEX_ERRORS, INDEXING, Placed, VectorIndex, write_index
 
-log = logging.getLogger(__name__)
 PRODUCTS = "products.jsonl"
 
 
@@ -134,25 +132,13 @@ class CatalogueStore:
     ) -> list[tuple[str, float]]:
         """(key, cosine) of the count products nearest to vector, by Chroma's index; exactly while
         its server is away."""
+        rows = self.rows[language]
         try:
-            return self._indexed(language, vector, count)
-        except INDEX_ERRORS as error:
-            log.warning("%s: no index (%s); it is scanned", collection_of(language), error)
-            rows = self.rows[language]
+            return self._index.nearest(collection_of(language), vector, min(count, len(rows)))
+        except INDEX_ERRORS:
             cosines = self.vectors[rows] @ vector
             first = np.argsort(-cosines, kind="stable")[:count]
             return [(self.products[rows[i]].key, float(cosines[i])) for i in first]
-
-    def _indexed(
-        self, language: str, vector: NDArray[np.float32], count: int
-    ) -> list[tuple[str, float]]:
-        found = self._index.collection(collection_of(language)).query(
-            query_embeddings=[vector],
-            n_results=min(count, len(self.rows[language])),
-            include=["distances"],
-        )
-        pairs = zip(found["ids"][0], found["distances"][0], strict=True)
-        return [(key, 1 - distance) for key, distance in pairs]
 
     def close(self) -> None:
         """Let go of Chroma's files."""

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import chromadb
+import numpy as np
 import pytest
 
 from benchmarks.engines import Engine, chroma
 from knowledge import store as store_module
+from knowledge import vector_index
 from knowledge.catalogue.refresh import refresh_catalogue
 from knowledge.catalogue.store import CatalogueStore
 from knowledge.check import check
@@ -23,12 +29,10 @@ from knowledge.refresh import Refresher
 from knowledge.settings import KnowledgeSettings
 from knowledge.store import Store
 from knowledge.types import silent
-from knowledge.vector_index import CHROMA, Place
+from knowledge.vector_index import CHROMA, SERVER, Place, VectorIndex
 from knowledge.versions import CatalogueVersions, Versions
 from tests.engines import started
 from tests.knowledge.fakes import WordInspector
-
-pytestmark = pytest.mark.slow
 
 
 def collections(server: Engine) -> set[str]:
@@ -59,6 +63,7 @@ def names(server: Engine, version: str) -> list[str]:
     return sorted(n for n in collections(server) if version in n)
 
 
+@pytest.mark.slow
 def test_a_version_is_written_to_the_server_and_found_there_as_it_is_in_files(
     refresher: Refresher, server: Engine, tmp_path: Path
 ) -> None:
@@ -78,6 +83,7 @@ def test_a_version_is_written_to_the_server_and_found_there_as_it_is_in_files(
     store.close()
 
 
+@pytest.mark.slow
 def test_no_text_goes_to_the_server(refresher: Refresher, server: Engine, tmp_path: Path) -> None:
     refresher.refresh([corpus(tmp_path / "c.jsonl", a="The zebra-striped clause of 1987.")])
     held = [
@@ -86,6 +92,7 @@ def test_no_text_goes_to_the_server(refresher: Refresher, server: Engine, tmp_pa
     assert held == []
 
 
+@pytest.mark.slow
 def test_versions_that_are_pruned_or_purged_leave_the_server(
     refresher: Refresher, server: Engine, tmp_path: Path
 ) -> None:
@@ -105,6 +112,7 @@ def test_versions_that_are_pruned_or_purged_leave_the_server(
     assert Place.of(refresher.versions.current_folder()).server == server.url
 
 
+@pytest.mark.slow
 def test_a_rollback_from_the_server_to_files_and_back_serves_each(
     refresher: Refresher, tmp_path: Path
 ) -> None:
@@ -127,6 +135,7 @@ def test_a_rollback_from_the_server_to_files_and_back_serves_each(
         store.close()
 
 
+@pytest.mark.slow
 def test_while_the_server_is_away_passages_are_found_exactly_and_nothing_is_published(
     refresher: Refresher, server: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -152,6 +161,7 @@ def test_while_the_server_is_away_passages_are_found_exactly_and_nothing_is_publ
     assert names(server, fourth), "what was left of the first try is no hindrance"
 
 
+@pytest.mark.slow
 def test_products_are_searched_on_the_server_and_exactly_while_it_is_away(
     server: Engine, tmp_path: Path, word_lengths: Any
 ) -> None:
@@ -175,3 +185,47 @@ def test_products_are_searched_on_the_server_and_exactly_while_it_is_away(
     finally:
         server.start()
     assert [c for _, c in away] == pytest.approx([c for _, c in there], abs=1e-5)
+
+
+@pytest.mark.slow
+def test_a_server_that_hangs_keeps_nobody_waiting_and_is_asked_again_later(
+    refresher: Refresher, server: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refresher.refresh([corpus(tmp_path / "c.jsonl", a="One.", b="Two words.")])
+    monkeypatch.setattr(store_module, "EXACT_UP_TO", 0)
+    monkeypatch.setattr(vector_index, "_ASK_SECONDS", 0.5)
+    monkeypatch.setattr(vector_index, "_REST_SECONDS", 2.0)
+    store = Store(refresher.versions.current_folder())
+    (scope,) = store.scopes
+    there = store.nearest(scope, store.vectors[0], 1)
+    os.kill(server.pid, signal.SIGSTOP)
+    try:
+        began = time.monotonic()
+        assert store.nearest(scope, store.vectors[0], 1)[0][0] == there[0][0]
+        assert time.monotonic() - began < 5
+        with pytest.raises(VersionError, match="left alone"):
+            store.nearest_indexed(scope, store.vectors[0], 1)
+    finally:
+        os.kill(server.pid, signal.SIGCONT)
+    time.sleep(max(0.0, began + 3 - time.monotonic()))
+    assert store.nearest_indexed(scope, store.vectors[0], 1) == there
+    store.close()
+
+
+def test_a_server_that_does_not_answer_at_all_is_asked_once_and_then_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vector_index, "_OPEN_SECONDS", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent_server:
+        silent_server.settimeout(5)
+        (tmp_path / SERVER).write_text(f"http://127.0.0.1:{silent_server.getsockname()[1]}")
+        index = VectorIndex(tmp_path)
+        vector = np.ones(3, dtype=np.float32)
+        with pytest.raises(VersionError, match="cannot be reached"):
+            index.nearest("passages-en", vector, 1)
+        with pytest.raises(VersionError, match="left alone"):
+            index.nearest("passages-en", vector, 1)
+        silent_server.accept()[0].close()
+        silent_server.settimeout(0.05)
+        with pytest.raises(TimeoutError):
+            silent_server.accept()
