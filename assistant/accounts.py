@@ -111,7 +111,10 @@ class Accounts:
         with self.store.readers.connect() as connection:
             if connection.execute(select(_STAFF.c.id).limit(1)).first():
                 return ""
-        return self.add(FIRST, "admin", "Frontdesk", "Admin")[1]
+        try:
+            return self.add(FIRST, "admin", "Frontdesk", "Admin")[1]
+        except (AccountError, IntegrityError):  # another process was faster
+            return ""
 
     def add(self, login: str, role: str, who: str, name: str = "") -> tuple[Account, str]:
         """A new account, and its one-time password, which is kept nowhere."""

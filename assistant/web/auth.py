@@ -81,7 +81,12 @@ class StaffFile:
             json.dump({"secret": secret}, file)
             file.flush()
             os.fsync(file.fileno())
-        partial.replace(self.path)
+        try:
+            os.link(partial, self.path)  # not renamed: another process may have been faster
+        except FileExistsError:
+            return self._read()
+        finally:
+            partial.unlink()
         return secret
 
 

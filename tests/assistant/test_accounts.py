@@ -125,6 +125,21 @@ def test_no_first_admin_is_made_where_somebody_works(accounts: Accounts) -> None
     assert [a.login for a in accounts.all()] == ["ada"]
 
 
+def test_of_two_processes_that_start_at_once_one_makes_the_first_account(
+    accounts: Accounts, store: Conversations
+) -> None:
+    other = Accounts(store, accounts._passwords)
+
+    class Slow(Passwords):
+        def hash(self, password: str) -> str:
+            assert other.make_first()
+            return super().hash(password)
+
+    slower = Accounts(store, Slow(quick_hasher()))
+    assert slower.make_first() == ""
+    assert [account.login for account in accounts.all()] == ["admin"]
+
+
 def test_a_one_time_password_is_kept_nowhere(store: Conversations, tmp_path: Path) -> None:
     own = Accounts(store, Passwords(quick_hasher()))
     _, first = own.add("ada", "agent", "Root")

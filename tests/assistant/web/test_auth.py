@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import secrets
 import stat
 import statistics
 import time
@@ -51,6 +52,22 @@ def test_the_secret_is_made_once_and_for_its_owner_only(tmp_path: Path) -> None:
     assert stat.S_IMODE(made.path.stat().st_mode) == 0o600
     assert StaffFile(tmp_path).secret == made.secret
     assert len(made.secret) >= 43, "256 bits"
+
+
+def test_processes_that_start_at_once_have_one_secret(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faster: list[StaffFile] = []
+
+    def token(size: int) -> str:
+        monkeypatch.setattr(secrets, "token_urlsafe", drawn)
+        faster.append(StaffFile(tmp_path))
+        return drawn(size)
+
+    drawn = secrets.token_urlsafe
+    monkeypatch.setattr(secrets, "token_urlsafe", token)
+    assert StaffFile(tmp_path).secret == faster[0].secret
+    assert [path.name for path in tmp_path.iterdir()] == ["staff.json"]
 
 
 def test_a_file_of_an_earlier_version_keeps_its_secret(tmp_path: Path) -> None:
