@@ -161,7 +161,11 @@ def api_routes(
         if stored and stored.reply:
             yield _event("reply", public_view(stored.reply) | {"message": stored.id}, stored.id)
             return
-        yield _event("state", await asyncio.to_thread(state_of, turn.conversation_id))
+        state = await asyncio.to_thread(state_of, turn.conversation_id)
+        if state["state"] == "bot":  # another message was faster by a moment, in another process
+            yield _event("error", {"error": BUSY})
+            return
+        yield _event("state", state)
 
     @router.get("/conversations/{conversation_id}")
     def history(conversation: Conversation = of_token) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from httpx import Response
 from assistant.errors import InputError, TurnStopped
 from assistant.service import ChatService
 from assistant.types import StageStarted
-from assistant.web.api import api_routes
+from assistant.web.api import BUSY, api_routes
 from assistant.web.identity import Identities, Tickets
 from assistant.web.turns import Turns
 from tests.staffing import QUOTE
@@ -245,6 +245,20 @@ def test_a_second_message_waits_for_the_reply_to_the_first(
     thread.join(10)
     assert answer.status_code == 409
     assert first[0][-1][0] == "reply"
+
+
+def test_a_message_that_another_one_was_faster_than_is_to_be_sent_again(
+    api: TestClient, service: ChatService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    customer = Customer(api)
+
+    async def refuse(*_: str) -> bool:
+        return False
+
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(service.live, "claim", refuse)
+        assert customer.say("can I return this?") == [("error", {"error": BUSY})]
+    assert customer.say("can I return this?")[-1][0] == "reply"
 
 
 def test_a_customer_is_who_the_shop_signs_for_and_only_once(
