@@ -83,6 +83,7 @@ def create_app(settings: Settings, service: ChatService) -> FastAPI:
         if watch:
             watch.close()
         observation.close()
+        service.live.close()
         service.conversations.close()
 
     # FastAPI's documentation pages load their scripts from elsewhere; /openapi.json stays.

@@ -97,7 +97,10 @@ class OneProcess:
     def tell(self, kind: Kind, conversation_id: str) -> None:
         """See Live."""
         for listener in self._listeners:
-            listener(kind, conversation_id)
+            try:
+                listener(kind, conversation_id)
+            except Exception:  # the others, and the thread that passes calls on, go on
+                log.exception("what was told could not be heard")
 
     def hear(self, listener: Listener) -> None:
         """See Live."""
@@ -188,17 +191,20 @@ class ThroughRedis:
         """Pass on what is published, for as long as this process lives."""
         from redis import RedisError
 
+        is_away = False
         while not self._closed.is_set():
             try:
                 with self._redis.pubsub(ignore_subscribe_messages=True) as heard:
                     heard.subscribe(self._channel)
+                    is_away = False
                     while not self._closed.is_set():
                         if message := heard.get_message(timeout=_WAIT_SECONDS):
                             kind, _, conversation_id = message["data"].decode().partition(" ")
                             self._here.tell(kind, conversation_id)
             except (RedisError, OSError, ValueError) as error:  # the last: closed under way
-                if not self._closed.wait(_WAIT_SECONDS):
+                if not (self._closed.wait(_WAIT_SECONDS) or is_away):
                     log.warning("news of other processes are not heard: %s", error)
+                is_away = True
 
     def _renew(self) -> None:
         """Keep what is claimed."""

@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from fastapi.testclient import TestClient
 
+from app import create_app
 from assistant import live as live_module
 from assistant.errors import SettingsError
 from assistant.live import Kind, Live, News, OneProcess, ThroughRedis, open_live
@@ -18,6 +20,7 @@ from assistant.web_settings import WebSettings
 from benchmarks.engines import Engine
 from benchmarks.engines import redis as redis_engine
 from tests.engines import started
+from tests.staffing import chat_service, staff_settings
 
 Pair = tuple[Live, Live]  # what two pages use; with Redis they are in two processes
 
@@ -82,6 +85,19 @@ def test_what_is_told_is_heard_by_all(pair: Pair) -> None:
     assert {tuple(h[1:]) for h in heard} == {("stop", "c1")}
 
 
+def test_a_listener_that_fails_keeps_nobody_from_hearing(pair: Pair) -> None:
+    here, there = pair
+    heard: list[str] = []
+
+    def fail(_: Kind, key: str) -> None:
+        raise LookupError(key)
+
+    there.hear(fail)
+    there.hear(lambda _, key: heard.append(key))
+    until(lambda: (here.tell("news", "first"), "first" in heard)[1])
+    until(lambda: (here.tell("news", "second"), "second" in heard)[1])
+
+
 def test_who_waits_for_news_of_a_conversation_is_woken_by_them_and_by_no_others(pair: Pair) -> None:
     here, there = pair
     news = News(there)
@@ -143,6 +159,21 @@ def test_without_redis_each_process_goes_on_alone_and_they_meet_again(
         until(lambda: claim(here, "a") and not claim(there, "b"))
         here.close()
         there.close()
+
+
+def test_a_server_that_ends_lets_go_of_its_claims(tmp_path: Path) -> None:
+    class Watched(OneProcess):
+        closed = False
+
+        def close(self) -> None:
+            self.closed = True
+
+    settings = staff_settings(tmp_path)
+    service, live = chat_service(settings), Watched()
+    service.live = live
+    with TestClient(create_app(settings, service)):
+        assert not live.closed
+    assert live.closed
 
 
 def test_messages_are_counted_by_all_processes_together(redis: Engine) -> None:
