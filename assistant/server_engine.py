@@ -122,12 +122,16 @@ class ServerEngine:
         self, wanted: Wanted, pieces: queue.SimpleQueue[str | GenerationError | None]
     ) -> None:
         """Put the reply's pieces into a queue, then None or what went wrong."""
+        left = wanted.deadline - time.monotonic()
+        if left <= 0:  # a turn that has waited for its thread for so long; not the server's doing
+            pieces.put(GenerationError("no time was left for the language model's server"))
+            return
         # Here, not in `write`: what is cancelled before it begins was not let through either.
         if not self.breaker.lets_through():
             pieces.put(GenerationError("the language model's server is in trouble: left alone"))
             return
         try:
-            async with asyncio.timeout(wanted.deadline - time.monotonic()):
+            async with asyncio.timeout(left):
                 async for piece in self._written(wanted):
                     pieces.put(piece)
         except asyncio.CancelledError:

@@ -296,6 +296,14 @@ def test_after_failures_in_a_row_the_server_is_left_alone_and_then_tried_once(ma
     assert engine.breaker.state == "closed"
 
 
+def test_a_turn_that_came_too_late_says_nothing_against_the_server(make: Make) -> None:
+    engine, server = make(says("Yes."), most_failures=1)
+    with pytest.raises(GenerationError, match="no time was left"):
+        written(engine, seconds=-1)
+    assert engine.breaker.state == "closed"
+    assert server.calls == []
+
+
 def test_a_request_that_is_refused_says_nothing_against_the_server(make: Make) -> None:
     engine, _ = make(answers(400, "too long"), most_failures=1)
     for _ in range(3):
