@@ -51,7 +51,8 @@ class Packages:
     def look(self, settings: Settings) -> Iterator[Finding]:
         """See Check."""
         missing, others, count = [], [], 0
-        for requirement in declared(wanted_extras(settings)):
+        extras = wanted_extras(settings)
+        for requirement in declared(extras):
             count += 1
             try:
                 found = version(requirement.name)
@@ -60,8 +61,8 @@ class Packages:
                 continue
             if not requirement.specifier.contains(found, prereleases=True):
                 others.append(f"{requirement.name} {found} ({requirement.specifier} is needed)")
-        extras = "".join(f"[{','.join(sorted(e))}]" for e in [wanted_extras(settings)] if e)
-        repair = f"pip install 'frontdesk{extras}', or from deploy/requirements.lock"
+        named = f"[{','.join(sorted(extras))}]" if extras else ""
+        repair = f"pip install 'frontdesk{named}', or from deploy/requirements.lock"
         if missing:
             yield broken(f"not installed: {', '.join(missing)}", repair)
         if others:
