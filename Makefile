@@ -8,7 +8,7 @@ PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-
 export HF_HUB_OFFLINE ?= 1
 export ANONYMIZED_TELEMETRY ?= False
 
-.PHONY: run setup demo test test-all check migration lock audit format types clean
+.PHONY: run setup demo test test-engines test-all check migration lock audit format types clean
 
 run: setup demo            ## install, build the demo shop's knowledge base, serve at 127.0.0.1:7860
 	$(BIN)/python app.py --home $(HOME_FOLDER) --port $(PORT)
@@ -34,6 +34,9 @@ demo: setup                ## give the home the demo shop's documents, adapter, 
 
 test: setup                ## the quick suite, a process a core
 	$(BIN)/python -m pytest $(PARALLEL)
+
+test-engines: setup        ## the stores of a large shop, each started for real
+	$(BIN)/python -m pytest -m slow -n 2 tests/assistant/test_postgres.py tests/knowledge/test_chroma_server.py
 
 test-all: test             ## with browser journeys, servers and kill loops
 	$(BIN)/python -m pytest -m slow

@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass
 from functools import lru_cache
-from itertools import accumulate, takewhile
+from itertools import accumulate
 from pathlib import Path
 
 from scipy.stats import binom
@@ -160,13 +160,16 @@ def find_dial(trials: Sequence[Trial], most_wrong: float, confidence: float) -> 
     Raises DialError when the trials cannot support it, saying how many would be needed.
     """
     ranked = sorted((t for t in trials if t.relevance > 0), key=lambda t: -t.relevance)
-    starts, risk = _starts(len(ranked), most_wrong, 1 - confidence)
     wrong = [0, *accumulate(int(not t.right) for t in ranked)]
 
-    def is_shown(count: int) -> bool:
-        return bool(binom.cdf(wrong[count], count, most_wrong) <= risk)
+    def shown_from(start: int, risk: float) -> Iterator[int]:
+        for count in _counts(start, len(ranked)):
+            if binom.cdf(wrong[count], count, most_wrong) > risk:
+                return
+            yield count
 
-    shown = [c for s in starts for c in takewhile(is_shown, _counts(s, len(ranked)))]
+    starts = _starts(len(ranked), most_wrong, 1 - confidence)
+    shown = [count for start, risk in starts for count in shown_from(start, risk)]
     if not shown:
         raise DialError(_refusal(ranked, most_wrong, confidence))
     count = max(shown)
@@ -175,16 +178,16 @@ def find_dial(trials: Sequence[Trial], most_wrong: float, confidence: float) -> 
     return Dial(most_wrong, confidence, threshold, count, wrong[count], round(right, 4))
 
 
-def _starts(most: int, most_wrong: float, risk: float) -> tuple[list[int], float]:
-    """(how many questions the first threshold of each sequence answers, the risk that each may
-    take), as many as there are questions for. The first threshold bears a single wrong answer,
-    where there are that many questions: it must not fail by chance."""
-    for many in range(_MOST_STARTS, 0, -1):
-        first = least_answers(most_wrong, 1 - risk / many, 1)
-        starts = [first * 2**n for n in range(many)]
-        if starts[-1] <= most:
-            return starts, risk / many
-    return [least_answers(most_wrong, 1 - risk)], risk
+def _starts(most: int, most_wrong: float, risk: float) -> list[tuple[int, float]]:
+    """(how many questions the first threshold of a sequence answers, the risk that it may take) of
+    as many sequences as there are questions for. One that is alone bears a single wrong answer at
+    first, where there are that many questions: it must not fail by chance."""
+    for many in range(_MOST_STARTS, 1, -1):
+        first = least_answers(most_wrong, 1 - risk / many)
+        if first * 2 ** (many - 1) <= most:
+            return [(first * 2**n, risk / many) for n in range(many)]
+    first = least_answers(most_wrong, 1 - risk, 1)
+    return [(first if first <= most else least_answers(most_wrong, 1 - risk), risk)]
 
 
 def _counts(first: int, most: int) -> Iterator[int]:
