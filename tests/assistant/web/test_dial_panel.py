@@ -183,8 +183,8 @@ def test_each_share_has_its_price_or_is_refused(panel: DialPanel, asks: Asks) ->
     assert 'data-value="0.05"' in five
     assert 'data-value="0.01"' not in html
     assert '<td class="sd-number">67 %</td>' in five, "80 of the 120 that have an answer"
-    assert "0 / 77" in five
-    assert "77" not in twenty
+    assert "0 / 80" in five
+    assert "0 / 80" not in twenty
     assert "in force" in row(html, "no promise")
 
 
