@@ -35,8 +35,10 @@ demo: setup                ## give the home the demo shop's documents, adapter, 
 test: setup                ## the quick suite, a process a core
 	$(BIN)/python -m pytest $(PARALLEL)
 
-test-engines: setup        ## the stores of a large shop, each started for real
-	$(BIN)/python -m pytest -m slow -n 2 tests/assistant/test_postgres.py tests/knowledge/test_chroma_server.py
+test-engines: setup        ## the engines of a large shop, each started for real
+	$(BIN)/python -m pytest -m slow -n 2 tests/assistant/test_postgres.py \
+		tests/assistant/web/test_several_processes.py tests/assistant/test_transformers_serve.py \
+		tests/knowledge/test_chroma_server.py tests/knowledge/test_ray_embedding.py
 
 test-all: test             ## with browser journeys, servers and kill loops
 	$(BIN)/python -m pytest -m slow
