@@ -35,6 +35,7 @@ _ALIVE_SECONDS = 15.0  # proxies close what is silent for longer
 BUSY = "the message before is being answered; wait for its reply"
 FULL = "too many customers write at once; send it again in a moment"
 _BUSY_SECONDS = "2"
+_LAST_ID = 2**63 - 1  # that a database can compare with
 _STREAM = {"cache-control": "no-store", "x-accel-buffering": "no"}
 
 
@@ -215,7 +216,8 @@ def api_routes(
 
     @router.get("/conversations/{conversation_id}/events")
     async def events(
-        last_event_id: Annotated[int, Header()] = 0, conversation: Conversation = of_token
+        last_event_id: Annotated[int, Header(ge=0, le=_LAST_ID)] = 0,
+        conversation: Conversation = of_token,
     ) -> StreamingResponse:
         """A person's messages, and who speaks; `Last-Event-ID` goes on from there."""
         return _stream(_person_events(conversation.id, last_event_id))

@@ -183,6 +183,13 @@ def test_an_agents_words_come_as_events_and_only_those_after_the_last(
     ]
 
 
+@pytest.mark.parametrize("last", ["-1", str(2**63), "2953712740040830248550400", "x"])
+def test_a_last_event_that_no_message_can_have_is_refused(api: TestClient, last: str) -> None:
+    customer = Customer(api)
+    customer.headers["last-event-id"] = last
+    assert customer("GET", "/events").status_code == 422
+
+
 def test_a_verdict_is_kept_for_a_reply_of_this_conversation_only(
     api: TestClient, service: ChatService
 ) -> None:
