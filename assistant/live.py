@@ -28,8 +28,8 @@ _Value = TypeVar("_Value")
 
 # After a process was killed its conversations are free again when this is over.
 _LEASE_SECONDS = 6.0
-_WAIT_SECONDS = 1.0  # for Redis; it answers in less than a millisecond
-_PAUSE_SECONDS = 5.0  # until it is asked again after it did not answer
+WAIT_SECONDS = 1.0  # for Redis; it answers in less than a millisecond
+PAUSE_SECONDS = 5.0  # until it is asked again after it did not answer
 # Only whoever has claimed a conversation may keep or free it.
 _KEEP = (
     "if redis.call('get',KEYS[1])==ARGV[1] then return redis.call('pexpire',KEYS[1],ARGV[2]) end"
@@ -182,7 +182,7 @@ class ThroughRedis:
         try:
             return call()
         except RedisError as error:
-            self._again = time.monotonic() + _PAUSE_SECONDS
+            self._again = time.monotonic() + PAUSE_SECONDS
             if not self._closed.is_set():
                 log.error("Redis cannot be reached, this process goes on alone: %s", error)
             return otherwise
@@ -198,11 +198,11 @@ class ThroughRedis:
                     heard.subscribe(self._channel)
                     is_away = False
                     while not self._closed.is_set():
-                        if message := heard.get_message(timeout=_WAIT_SECONDS):
+                        if message := heard.get_message(timeout=WAIT_SECONDS):
                             kind, _, conversation_id = message["data"].decode().partition(" ")
                             self._here.tell(kind, conversation_id)
             except (RedisError, OSError, ValueError) as error:  # the last: closed under way
-                if not (self._closed.wait(_WAIT_SECONDS) or is_away):
+                if not (self._closed.wait(WAIT_SECONDS) or is_away):
                     log.warning("news of other processes are not heard: %s", error)
                 is_away = True
 
@@ -262,7 +262,7 @@ def redis_of(settings: SharedSettings) -> Any:
         raise SettingsError(f"{error}; install the extra: pip install frontdesk[redis]") from error
     try:
         return Redis.from_url(
-            settings.redis, socket_timeout=_WAIT_SECONDS, socket_connect_timeout=_WAIT_SECONDS
+            settings.redis, socket_timeout=WAIT_SECONDS, socket_connect_timeout=WAIT_SECONDS
         )
     except ValueError as error:
         raise SettingsError(f"shared.redis is no URL like redis://host:6379/0: {error}") from error

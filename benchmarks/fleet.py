@@ -5,8 +5,8 @@
 PostgreSQL, Redis, a Chroma server, `transformers serve` with the starter model, two app processes
 and nginx with deploy/nginx.conf; customers as in `benchmarks.load`. After a quarter of the time an
 app process is killed (SIGKILL) and started again, after half a knowledge version is published,
-after three quarters an adapter is promoted. Exits with 1 if a message was lost or crossed, or an
-error reached a customer.
+after three quarters an adapter is promoted. Exits with 1 if a message was lost or crossed, an error
+reached a customer, or one of these failed.
 """
 
 from __future__ import annotations
@@ -154,7 +154,8 @@ def main() -> None:
     for line in report["troubles"][:20]:
         print("log:", line)
     print(f"{time.monotonic() - began:.0f} s in all")
-    raise SystemExit(bool(report["lost"] or report["crossed"] or report["errors"]))
+    failed = [event for event in report["events"] if event["result"].startswith("failed")]
+    raise SystemExit(bool(report["lost"] or report["crossed"] or report["errors"] or failed))
 
 
 if __name__ == "__main__":

@@ -19,13 +19,12 @@ from limits.storage import MemoryStorage, storage_from_string
 from limits.strategies import MovingWindowRateLimiter
 
 from assistant.errors import InputError, SettingsError
+from assistant.live import PAUSE_SECONDS, WAIT_SECONDS
 from assistant.store_settings import SharedSettings
 from assistant.web.lockout import network_of
 from assistant.web_settings import WebSettings
 
 log = logging.getLogger(__name__)
-_REDIS_SECONDS = 1.0  # to wait for it
-_PAUSE_SECONDS = 5.0  # until it is asked again after it did not answer
 
 
 def address_of(request: Any) -> str:
@@ -64,7 +63,7 @@ class Flood:
             try:
                 return _count(self._shared, keys)
             except StorageError as error:
-                self._again = time.monotonic() + _PAUSE_SECONDS
+                self._again = time.monotonic() + PAUSE_SECONDS
                 log.error("Redis cannot be reached, this process counts alone: %s", error)
         return _count(self._own, keys)
 
@@ -79,7 +78,7 @@ def _count(window: MovingWindowRateLimiter, keys: Sequence[tuple[RateLimitItem, 
 
 
 def _shared_window(shared: SharedSettings) -> MovingWindowRateLimiter:
-    patience = {"socket_timeout": _REDIS_SECONDS, "socket_connect_timeout": _REDIS_SECONDS}
+    patience = {"socket_timeout": WAIT_SECONDS, "socket_connect_timeout": WAIT_SECONDS}
     try:
         storage = storage_from_string(
             shared.redis, key_prefix=f"{shared.prefix}:flood", wrap_exceptions=True, **patience

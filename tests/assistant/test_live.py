@@ -136,7 +136,7 @@ def test_what_a_killed_process_held_is_free_when_its_lease_is_over(
 def test_without_redis_each_process_goes_on_alone_and_they_meet_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live_module, "_PAUSE_SECONDS", 0.2)
+    monkeypatch.setattr(live_module, "PAUSE_SECONDS", 0.2)
     with started(redis_engine, tmp_path) as server:
         settings = SharedSettings(redis=server.url)
         here, there = open_live(settings), open_live(settings)
