@@ -108,7 +108,7 @@ def test_too_slow_a_model_is_an_error(generator: LanguageModel) -> None:
     hurried = LanguageModel(
         generator.engine,
         generator.template,
-        SETTINGS.model_copy(update={"timeout_seconds": 0.001}),
+        SETTINGS.model_copy(update={"timeout_seconds": 1e-9}),
     )
     with pytest.raises(GenerationError, match="in time"):
         list(hurried.generate(question(), evidence(FACT)))
