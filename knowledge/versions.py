@@ -61,7 +61,7 @@ class Versions:
     def current(self) -> str:
         """Name of the published version. Raises EmptyKnowledge when there is none."""
         try:
-            return self.pointer.read_text().strip()
+            return self.pointer.read_text(encoding="utf-8", errors="replace").strip()
         except FileNotFoundError:
             raise EmptyKnowledge(self._empty) from None
 

@@ -56,6 +56,8 @@ def test_without_a_knowledge_base_it_says_how_to_get_one(
     publish(settings.home)
     (settings.home / "knowledge/versions/20260901-080000-000000" / MANIFEST).unlink()
     assert "no version" in looked(settings, store).look().checks["knowledge"]
+    (settings.home / "knowledge/current").write_bytes(b"\xff")  # damaged, and not the end of it
+    assert "no version" in looked(settings, store).look().checks["knowledge"]
 
 
 def test_cold_models_and_a_full_disk_are_named(tmp_path: Path, store: Conversations) -> None:
