@@ -47,7 +47,7 @@ from finetune.registry import (
     resolve_base,
     validate_adapter,
 )
-from knowledge.build import WEIGHTS, open_knowledge
+from knowledge.build import WEIGHTS, open_knowledge, open_product_reranker
 from knowledge.catalogue.search import Catalogue
 from knowledge.catalogue.types import Product
 from knowledge.errors import EmptyKnowledge
@@ -107,7 +107,8 @@ def _orders(settings: Settings, knowledge: KnowledgeSkill) -> OrderSkill | None:
 
 def _products(settings: Settings, knowledge: KnowledgeBase, skill: KnowledgeSkill) -> ProductSkill:
     """Search of the published products; while there are none the knowledge base is asked."""
-    catalogue = Catalogue(CatalogueVersions(settings.home), knowledge.encoder)
+    products = open_product_reranker(settings.engines, settings.knowledge)
+    catalogue = Catalogue(CatalogueVersions(settings.home), knowledge.encoder, products)
     with suppress(EmptyKnowledge):
         catalogue.shelf(settings.default_language)  # the first customer does not wait for it
     reranker = knowledge.reranker

@@ -52,7 +52,23 @@ _CLOSING = re.compile(
 
 _SELF = re.compile(
     r"(?:i['’]?m|i am|as an?|i use|i have|ich bin|ich sitze|als|soy|voy en|como)\b"
-    r"|(?:我是|我坐|我信|作为|我听|我看)",
+    r"|tengo (?=\d+ años)|(?:我是|我坐|我信|作为|我听|我看|我今年)"
+    r"|我(?=[\d一二三四五六七八九十]+岁)",
+    re.IGNORECASE,
+)
+# From 21 on, where nothing is forbidden any more: what a child may do decides answers.
+_YEARS = r"(?:2[1-9]|[3-9]\d|1\d\d|[二三四五六七八九]十[一二三四五六七八九]?)"
+_AGE = re.compile(
+    rf"^(?:i['’]?m|i am|ich bin) {_YEARS}(?= ?(?:years old|jahre alt|and\b|und\b|[.,!]))"
+    rf"|\b{_YEARS}[- ]years?[- ]old\b|^tengo {_YEARS} años\b|{_YEARS}岁",
+    re.IGNORECASE,
+)
+# A passage that has a condition of age, or may have: then a customer's own says something.
+_AGES = re.compile(
+    r"\b(?:age[ds]?|years old|(?:under|over) \d\d\b|\d\d (?:or|and) (?:over|older|under)|adults?"
+    r"|minors?|pensioners?|seniors?|alter|jahre alt|volljährig|minderjährig|edad|años"
+    r"|mayor(?:es)? de)"
+    r"|岁|年龄|成年|老年",
     re.IGNORECASE,
 )
 _ASKS = re.compile(r"[?？]|吗|呢")
@@ -70,13 +86,20 @@ def without_courtesies(text: str) -> str:
 def without_self_description(text: str, passages: Sequence[str], language: str = "") -> str:
     """The text without sentences in which somebody says what they are, as far as no passage speaks
     of that: what the shop's pages never mention is no condition in them. Empty where nothing goes
-    or nothing is left; numbers and places always stay, for ages and countries decide answers."""
+    or nothing is left. Numbers and places stay, for they decide answers, but for a grown-up's age
+    where no passage has a condition of age."""
+    ages_count = any(map(_AGES.search, passages))
     known = {word for passage in passages for word in content_words(passage)}
 
     def is_aside(sentence: str) -> bool:
-        if not _SELF.match(sentence) or _ASKS.search(sentence) or _DIGIT.search(sentence):
+        if not _SELF.match(sentence) or _ASKS.search(sentence):
             return False
-        said = content_words(sentence)
+        bare = sentence if ages_count else _AGE.sub("", sentence)
+        if _DIGIT.search(bare):
+            return False
+        said = content_words(bare)
+        if not said:  # an age, and nothing else
+            return bare != sentence
         unknown = sum(word not in known for word in said)
         return 2 * unknown > len(said) and not countries_in(with_countries(sentence), language)
 

@@ -17,11 +17,12 @@ Skill = Literal[
 ]  # fmt: skip
 ORDER_STATUS = "order_status"
 PRODUCT_SEARCH, PRODUCT_INFO, SIZE_HELP = "product_search", "product_info", "size_help"
+BOT_IDENTITY = "bot_identity"
 UNKNOWN = Intent("unknown", 0.0)
 _SKILL_OF: dict[str, Skill] = {
     "greeting": "small_talk",
     "thanks": "small_talk",
-    "bot_identity": "small_talk",
+    BOT_IDENTITY: "small_talk",
     "human_agent": "person",
     ORDER_STATUS: "orders",
     PRODUCT_SEARCH: "products",
@@ -50,7 +51,9 @@ class Router:
         is_told = advice == "out_of_scope" and manifest.knows(language)
         if is_told and _SKILL_OF.get(ranked[0][0]) != "person":
             return Intent(OUT_OF_SCOPE, round(1 - best, 4), tuple(ranked[:-1]))
-        sure = advice == "route"
+        # What it cannot read looks like a question about the assistant itself.
+        is_read = manifest.knows(language) or ranked[0][0] != BOT_IDENTITY
+        sure = advice == "route" and is_read
         either = () if sure else self._either(ranked[:2])
         return Intent(*ranked[0], tuple(ranked[1:]), is_sure=sure, either=either)
 

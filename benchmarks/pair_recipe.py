@@ -19,16 +19,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from tokenizers import Tokenizer
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 from tqdm import tqdm
 
 from finetune.pair_training import PairRecipe, encoded, network, pair_tokenizer, train_pairs
 from finetune.recommender_data import Asked, asked_on
 from finetune.recommender_scores import Measured, measure
-from knowledge.heads import Headed
 from knowledge.recommend.ranking import best
 from knowledge.recommend.types import Good, Past, Rows
+from knowledge.relevance_net import RelevanceNet
 
 if TYPE_CHECKING:
     from benchmarks.recommendations import Contest
@@ -46,24 +46,6 @@ class Row:
     bought: bool
 
 
-class BoughtNet(Headed):
-    """Token ids of (history, title) rows to logits (rows,)."""
-
-    def __init__(self, backbone: Any) -> None:
-        super().__init__()
-        width = int(backbone.config.hidden_size)
-        self.backbone = backbone
-        self.dense, self.bought = nn.Linear(width, width), nn.Linear(width, 1)
-
-    def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor) -> Tensor:
-        """See the class."""
-        hidden = self.backbone(
-            input_ids=input_ids, attention_mask=attention_mask, token_type_ids=token_type_ids
-        ).last_hidden_state
-        logits: Tensor = self.bought(torch.tanh(self.dense(hidden[:, 0]))).squeeze(-1)
-        return logits
-
-
 def reordered(contest: Contest, customers: int, folder: Path) -> dict[str, Measured]:
     """Scores on a sample of the test customers: the recommender's best fifty in its own order, in
     the cross-encoder's, and in that of both."""
@@ -72,11 +54,11 @@ def reordered(contest: Contest, customers: int, folder: Path) -> dict[str, Measu
     learnt = [each for back in (45, 75, 105) for each in asked_on(held, day - back, 45)]
     sold = np.asarray(contest.model.context.statistics.customers[-1])
     torch.manual_seed(_SEED)
-    net = network(BoughtNet, rank=32)
+    net = network(RelevanceNet, rank=32)
     losses = partial(losses_of, pair_tokenizer(_MAX_TOKENS))
     make = partial(rows_of, learnt, goods, sold)
     train_pairs(net, losses, make, folder, PairRecipe(epochs=1, batch=48, rate=3e-4), resume=True)
-    net = network(BoughtNet, folder).eval()
+    net = network(RelevanceNet, folder).eval()
     rng = random.Random(_SEED)
     chosen = rng.sample(range(len(contest.test.asked)), min(customers, len(contest.test.asked)))
     orders: dict[str, list[Rows]] = {"recommender": [], "pair": [], "both": []}
@@ -114,7 +96,7 @@ def history_text(past: Past, goods: Sequence[Good]) -> str:
     return "; ".join(goods[row].text for row in list(latest)[:_TITLES])
 
 
-def losses_of(tokenizer: Tokenizer, net: BoughtNet, rows: Sequence[Row]) -> Mapping[str, Tensor]:
+def losses_of(tokenizer: Tokenizer, net: RelevanceNet, rows: Sequence[Row]) -> Mapping[str, Tensor]:
     """Cross-entropy of what was bought."""
     _, inputs = encoded(tokenizer, rows)
     labels = torch.tensor([float(row.bought) for row in rows])
@@ -122,7 +104,7 @@ def losses_of(tokenizer: Tokenizer, net: BoughtNet, rows: Sequence[Row]) -> Mapp
 
 
 @torch.inference_mode()
-def read_pairs(net: BoughtNet, history: str, candidates: Sequence[Good]) -> Any:
+def read_pairs(net: RelevanceNet, history: str, candidates: Sequence[Good]) -> Any:
     """float32 (candidates,) logits."""
     rows = [Row((history, good.text), False) for good in candidates]
     _, inputs = encoded(pair_tokenizer(_MAX_TOKENS), rows)

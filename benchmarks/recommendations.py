@@ -9,7 +9,7 @@ days, from what was bought before them. Everything is trained and tuned before t
 are trained on. Bar: recall@20 and NDCG@10 above every baseline, the 95% bootstrap interval of the
 difference over customers above 0. `cold` are goods never sold before, among themselves. `--pair`
 also trains a cross-encoder on (history, title) and lets it reorder the best 50 of so many
-customers (see finetune/recommender_pairs.py).
+customers (see benchmarks/pair_recipe.py).
 """
 
 from __future__ import annotations

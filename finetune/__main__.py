@@ -38,6 +38,7 @@ from finetune.command_line import (
 from finetune.errors import FinetuneError
 from finetune.evaluation_commands import evaluations
 from finetune.manifest import INT8_ENGINE, NF4_ENGINE
+from finetune.product_commands import product_searches
 from finetune.propensity_commands import propensities
 from finetune.reader_commands import readers
 from finetune.recommender_commands import recommenders
@@ -344,6 +345,7 @@ app.add_typer(readers)
 app.add_typer(evaluations)
 app.add_typer(recommenders)
 app.add_typer(propensities)
+app.add_typer(product_searches)
 
 if __name__ == "__main__":
     app()

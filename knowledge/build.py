@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from knowledge import places
+from knowledge.catalogue.reranker import ProductReranker
 from knowledge.cross_encoder import CrossEncoder
 from knowledge.encoder import Encoder, load_encoder
 from knowledge.extraction import Limits as ReadingLimits
@@ -34,6 +35,11 @@ def open_knowledge(home: Path, engines: Path, settings: KnowledgeSettings) -> Kn
     detector = Detector()
     detector.load()
     return KnowledgeBase(Versions(home), encoder, detector, reranker, settings)
+
+
+def open_product_reranker(engines: Path, settings: KnowledgeSettings) -> ProductReranker:
+    """What reads a search beside the products found."""
+    return ProductReranker(WEIGHTS / "product-reranker", engines, settings.threads)
 
 
 def open_refresher(

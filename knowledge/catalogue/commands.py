@@ -11,6 +11,7 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
+from knowledge.build import open_product_reranker
 from knowledge.catalogue.reading import to_row
 from knowledge.catalogue.refresh import CatalogueReport, refresh_catalogue
 from knowledge.catalogue.search import Catalogue
@@ -88,7 +89,8 @@ def catalogue_app(place_of: Callable[[Path | None], Place]) -> typer.Typer:
         with clear_errors():
             place = place_of(home)
             encoder = load_encoder(place.settings.encoder, place.engines, place.settings.threads)
-            shop = Catalogue(CatalogueVersions(place.home), encoder)
+            reranker = open_product_reranker(place.engines, place.settings)
+            shop = Catalogue(CatalogueVersions(place.home), encoder, reranker)
             language = language or Detector().detect(text).language
             found = shop.find(shop.parse(text, language), language, k)
             row: dict[str, Any] = {

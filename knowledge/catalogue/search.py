@@ -7,6 +7,7 @@ import logging
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations
 from typing import Literal
 
@@ -14,10 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from knowledge.catalogue.parsing import parse
+from knowledge.catalogue.readings import Readings
+from knowledge.catalogue.reranker import Suits
 from knowledge.catalogue.shelf import Mask, Shelf
 from knowledge.catalogue.store import CatalogueStore
 from knowledge.catalogue.types import Constraint, Field, Product, Wanted
 from knowledge.encoder import Encoder
+from knowledge.rerank import MIN_KNOWN_SHARE
 from knowledge.segment import STOPWORDS, words
 from knowledge.versions import Pointer
 
@@ -42,7 +46,11 @@ _SURE_NAMING, _LEAST_COSINE = 0.6, 0.42
 _SOLD_OUT = 0.75  # what the rank of a product that is sold out counts for
 _CODED = 0.99  # of a text with numbers, the share that a product has that is meant
 _ALIKE = 0.6  # of the best rank, from which products are put in order of price
-_READ, _DENIED = 30, 0.5  # so many are read for words that they deny, and what those count for
+_CHECKED, _DENIED = 30, 0.5  # so many are read for words that they deny, and what those count for
+# What the reranker's word counts for beside the rank by words and meaning; from which relevance a
+# product is what is meant, and from which it may be shown as the nearest there is.
+_BY_READING, _SURE_READING, _NEAR_READING = 1.0, 0.4, 0.15
+_REMEMBERED = 256  # searches; one turn asks for the same twice
 
 Fit = Literal["sure", "near", "none"]
 Group = tuple[Constraint, ...]
@@ -72,11 +80,14 @@ class Found:
 
 
 class Catalogue:
-    """Searches the published products, and follows the pointer when it moves."""
+    """Searches the published products, and follows the pointer when it moves. Without a reranker
+    words and meaning alone say what suits."""
 
-    def __init__(self, versions: Pointer, encoder: Encoder) -> None:
+    def __init__(self, versions: Pointer, encoder: Encoder, reranker: Suits | None = None) -> None:
         self.versions = versions
         self.encoder = encoder
+        self.reranker = reranker
+        self._remembered = lru_cache(_REMEMBERED)(self._found)
         self._shelves: dict[str, Shelf] = {}
         self._store: CatalogueStore | None = None
         self._loading = threading.Lock()
@@ -92,7 +103,15 @@ class Catalogue:
 
     def find(self, wanted: Wanted, language: str, count: int = 5) -> Found:
         """The count products that suit best, each in one colour. Raises EmptyKnowledge."""
-        return _Search(self.shelf(language), wanted, self.encoder).found(count)
+        return self._remembered(self.shelf(language), wanted, count)
+
+    def ranked(self, wanted: Wanted, language: str, count: int) -> tuple[Product, ...]:
+        """The count best of the products that meet every constraint, whether the words mean them or
+        not, and each by itself: as rankings are compared. Raises EmptyKnowledge."""
+        return _Search(self.shelf(language), wanted, self.encoder, self.reranker).ranked(count)
+
+    def _found(self, shelf: Shelf, wanted: Wanted, count: int) -> Found:
+        return _Search(shelf, wanted, self.encoder, self.reranker).found(count)
 
     def shelf(self, language: str) -> Shelf:
         """The products in a language; where there are none, those of the language that has most.
@@ -108,6 +127,7 @@ class Catalogue:
     def _load(self, store: CatalogueStore) -> None:
         shelves = {language: Shelf(store, language) for language in store.rows}
         before, self._shelves, self._store = self._store, shelves, store
+        self._remembered.cache_clear()  # it holds the shelves of before
         if before:
             before.close()
 
@@ -120,12 +140,16 @@ class Catalogue:
 class _Search:
     """One search of a shelf."""
 
-    def __init__(self, shelf: Shelf, wanted: Wanted, encoder: Encoder) -> None:
+    def __init__(
+        self, shelf: Shelf, wanted: Wanted, encoder: Encoder, reranker: Suits | None
+    ) -> None:
         self.shelf = shelf
         self.wanted = wanted
         named = (c.value for c in wanted.of("category", "brand") if not c.negated)
         text = " ".join(filter(None, (wanted.text, *named)))
         self.scores = shelf.scores(text, encoder.embed([text])[0]) if text else None
+        can_read = encoder.known_share(text, shelf.language) >= MIN_KNOWN_SHARE
+        self.readings = Readings(shelf, text, reranker if can_read else None)
         self.left = shelf.in_stock(self._sizes())
         self.masks = {group: self._meeting(group) for group in _groups(wanted)}
 
@@ -134,16 +158,27 @@ class _Search:
         strictly."""
         if not self.masks and self.scores is None:
             return Found(self.wanted)
-        everything = np.ones(len(self.shelf), bool)
         for fit in _FITS:
-            meant = self._meant(fit)
             for kept in _fewer(tuple(self.masks), self.scores is not None):
-                is_kind = any(c.field == "category" and not c.negated for g in kept for c in g)
-                suiting = self._all(kept) & (everything if is_kind else meant)
+                suiting = self._met(kept)
+                if not any(c.field == "category" and not c.negated for g in kept for c in g):
+                    suiting = suiting & self._meant(fit)
                 if suiting.any():
                     given_up = tuple(c for g in self.masks if g not in kept for c in g)
                     return self._told(self._ordered(suiting, given_up), given_up, fit, count)
         return Found(self.wanted)
+
+    def ranked(self, count: int) -> tuple[Product, ...]:
+        """See Catalogue."""
+        rows = self._ordered(self._met(tuple(self.masks)), ())
+        return tuple(self.shelf.products[row] for row in rows[:count].tolist())
+
+    def _met(self, kept: Sequence[Group]) -> Mask:
+        """The products that meet the constraints, of which the best are read."""
+        met = self._all(kept)
+        if self.scores is not None:
+            self.readings.read(np.where(met, self.scores.rank, -np.inf))
+        return met
 
     def _told(
         self, rows: NDArray[np.int64], given_up: Sequence[Constraint], fit: Fit, count: int
@@ -181,20 +216,23 @@ class _Search:
 
     def _meant(self, fit: Fit) -> Mask:
         """The products that the words mean, or come near."""
-        scores = self.scores
+        scores, read = self.scores, self.readings.relevance
         if scores is None:
             return np.ones(len(self.shelf), bool)
         if fit == "near":
-            return scores.cosine >= _NEAR_COSINE
+            return np.where(np.isnan(read), scores.cosine >= _NEAR_COSINE, read >= _NEAR_READING)
         meant = (scores.naming >= _SURE_NAMING) & (scores.cosine >= _LEAST_COSINE)
-        if any(map(str.isdigit, self.wanted.text)):  # a code says nothing to the encoder
+        meant |= scores.cosine >= _SURE_COSINE
+        meant = np.where(np.isnan(read), meant, read >= _SURE_READING)
+        if any(map(str.isdigit, self.wanted.text)):  # a code says nothing to the networks
             meant |= scores.coverage > _CODED
-        return meant | (scores.cosine >= _SURE_COSINE)
+        return meant
 
     def _ordered(self, suiting: Mask, given_up: Sequence[Constraint]) -> NDArray[np.int64]:
         """The rows that suit, best first."""
         rows = np.flatnonzero(suiting)
         rank = np.ones(len(self.shelf)) if self.scores is None else self.scores.rank
+        rank = rank + _BY_READING * np.nan_to_num(self.readings.relevance)
         rank = np.where(self.left, rank, _SOLD_OUT * rank)[rows]
         best = np.argsort(-rank, kind="stable")
         rows, rank = self._without_denials(rows[best], rank[best])
@@ -210,7 +248,7 @@ class _Search:
     ) -> tuple[NDArray[np.int64], NDArray[np.floating]]:
         """Rows and ranks; what says "not waterproof" counts less where that was asked for."""
         asked = self._said()
-        for n, row in enumerate(rows[:_READ].tolist()):
+        for n, row in enumerate(rows[:_CHECKED].tolist()):
             rank[n] *= _DENIED ** sum(self.shelf.denies(row, word) for word in asked)
         best = np.argsort(-rank, kind="stable")
         return rows[best], rank[best]

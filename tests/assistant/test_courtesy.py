@@ -87,3 +87,22 @@ def test_what_no_page_speaks_of_is_left_out_of_who_asks(said: str, asked: str) -
 )
 def test_what_may_decide_the_answer_stays(text: str) -> None:
     assert without_self_description(text, PAGES) == ""
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "I'm 64.",
+        "I'm 78 years old and not good with computers.",
+        "I am a 45-year-old widower.",
+        "Ich bin 81 Jahre alt.",
+        "Tengo 70 años.",
+        "我今年七十八岁，不太会用手机。",
+    ],
+)
+def test_a_grown_ups_age_counts_only_where_a_page_speaks_of_ages(said: str) -> None:
+    joint = "" if "。" in said else " "
+    asked = "How long is a gift card valid?"
+    text = f"{said}{joint}{asked}"
+    assert without_self_description(text, PAGES) == asked
+    assert without_self_description(text, [*PAGES, "Free for those aged 65 and over."]) == ""

@@ -15,13 +15,13 @@ from knowledge.intent_classifier import OUT_OF_SCOPE, Bands, IntentClassifier, M
 LABELS = ("greeting", "human_agent", "returns", "shipping_info")
 
 
-def router(*probabilities: float) -> Router:
+def router(*probabilities: float, labels: tuple[str, ...] = LABELS) -> Router:
     """One whose classifier gives these probabilities to the labels."""
 
     def fixed(texts: Sequence[str]) -> Any:
         return np.array([probabilities] * len(texts))
 
-    manifest = Manifest(LABELS, 1.0, Bands(0.4, 0.7), languages=("en", "zh"))
+    manifest = Manifest(labels, 1.0, Bands(0.4, 0.7), languages=("en", "zh"))
     return Router(cast(IntentClassifier, SimpleNamespace(manifest=manifest, probabilities=fixed)))
 
 
@@ -67,3 +67,12 @@ def test_nothing_is_out_of_scope_in_a_language_that_was_not_taught():
     assert unlikely.route("wer schrieb hamlet", "de").name == "greeting"
     assert unlikely.route("wer schrieb hamlet", "de").is_sure is False
     assert unlikely.route("谁写了哈姆雷特", "zh").name == OUT_OF_SCOPE
+
+
+def test_a_question_that_it_cannot_read_is_not_taken_for_one_about_the_assistant():
+    labels = ("bot_identity", "greeting", "returns", "account")
+    asked = router(0.8, 0.1, 0.05, 0.05, labels=labels)
+    assert asked.skill(asked.route("Who are you?", "en")) == "small_talk"
+    assert asked.skill(asked.route("Wie lösche ich mein Konto?", "de")) == "knowledge"
+    greeted = router(0.1, 0.8, 0.05, 0.05, labels=labels)
+    assert greeted.skill(greeted.route("Hallo", "de")) == "small_talk"

@@ -1,0 +1,100 @@
+"""Train the product reranker: MiniLM with a LoRA adapter that reads (search, product).
+
+It goes on from the reranker's adapter, which has learnt to weigh two texts in several languages.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+from torch.nn import functional
+
+from finetune.errors import DataError
+from finetune.pair_training import (
+    SEED,
+    PairRecipe,
+    encoded,
+    network,
+    pair_tokenizer,
+    train_pairs,
+)
+from finetune.precision import mixed
+from finetune.product_labels import MOST_RELEVANT, Judged, Search, rows_of
+from knowledge.catalogue.reranker import MAX_TOKENS, Suits
+from knowledge.catalogue.types import Product
+from knowledge.relevance_net import RelevanceNet
+
+_BEST = 10
+_SUITS = MOST_RELEVANT - 1  # a grade from which a product is what was searched for
+_OTHERS = 6
+
+
+def losses_of(
+    tokenizer: Tokenizer, net: RelevanceNet, rows: Sequence[Judged]
+) -> Mapping[str, Tensor]:
+    """Cross-entropy with the gains."""
+    device = next(net.parameters()).device
+    _, inputs = encoded(tokenizer, rows)
+    with mixed(device):
+        logits = net(**{name: t.to(device) for name, t in inputs.items()})
+    gains = torch.tensor([row.gain for row in rows], device=device)
+    loss = functional.binary_cross_entropy_with_logits(logits.float(), gains)
+    return {"relevance": loss}
+
+
+def train_product_reranker(
+    out: Path,
+    searches: Sequence[Search],
+    shelf: Mapping[str, Product],
+    start: Path,
+    recipe: PairRecipe,
+    *,
+    resume: bool = False,
+) -> None:
+    """Go on from the adapter in start. Raises DataError where no search is graded."""
+    torch.manual_seed(SEED)
+
+    def rows(rng: random.Random) -> list[Judged]:
+        return list(rows_of(searches, shelf, _OTHERS, rng))
+
+    losses = partial(losses_of, pair_tokenizer(MAX_TOKENS))
+    train_pairs(network(RelevanceNet, start), losses, rows, out, recipe, resume=resume)
+
+
+def evaluate_product_reranker(reranker: Suits, searches: Sequence[Search]) -> dict[str, float]:
+    """NDCG@10 of the judged products in the reranker's order (of those searches that anything
+    suits), and how well a relevance of one half tells what suits from what does not. Raises
+    DataError where nothing is to be measured."""
+    ndcgs, told, right = [], [], []
+    for search in searches:
+        products, grades = zip(*search.judged, strict=True)
+        relevance = reranker.suits(search.query, products)
+        told += (relevance >= 0.5).tolist()
+        right += [grade >= _SUITS for grade in grades]
+        order = np.argsort(-relevance, kind="stable")
+        if max(grades) > 0:
+            ideal = dcg(sorted(grades, reverse=True))
+            ndcgs.append(dcg([grades[row] for row in order]) / ideal)
+    if not ndcgs:
+        raise DataError("no product suits any of the searches: there is nothing to measure")
+    hits = sum(t and r for t, r in zip(told, right, strict=True))
+    return {
+        "searches": len(searches),
+        "ndcg@10": round(float(np.mean(ndcgs)), 4),
+        "precision": round(hits / max(1, sum(told)), 4),
+        "recall": round(hits / max(1, sum(right)), 4),
+    }
+
+
+def dcg(grades: Sequence[float], best: int = _BEST) -> float:
+    """Discounted cumulated gain of grades, best first (Järvelin and Kekäläinen, TOIS 2002; gains of
+    2^grade - 1)."""
+    return sum((2**g - 1) / math.log2(n + 2) for n, g in enumerate(grades[:best]))
