@@ -47,7 +47,7 @@ def _check_gate(manifest: Manifest) -> None:
 
 
 def _told(metric: str, ahead: Mapping[str, Any]) -> str:
-    """By how much it is ahead in a metric, as "ndcg@10 +0.0031 [-0.0042, +0.0105] beside popular"."""
+    """By how much it is ahead in a metric: "ndcg@10 +0.003 [-0.004, +0.010] beside popular"."""
     rows = (
         f"{row[metric]:+.4f} [{row[f'{metric}_interval'][0]:+.4f},"
         f" {row[f'{metric}_interval'][1]:+.4f}] beside {name}"

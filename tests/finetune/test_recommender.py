@@ -26,6 +26,7 @@ from finetune.recommender_settings import RecommenderRecipe
 from finetune.recommender_tower import Draws, TowerObjective
 from finetune.settings import RECIPES, load_recipe
 from knowledge.recommend.artefact import MANIFEST, read_manifest
+from knowledge.recommend.promoted import recommenders
 from knowledge.recommend.types import Visit, index_of
 from tests.buying import GOODS, day, visits
 from tests.finetune.toys import write_lines
@@ -57,6 +58,9 @@ def test_what_is_like_what_they_buy_is_foretold(sales: Sales, tmp_path: Path):
     manifest = train_recommender(tmp_path / "out", sales, RECIPE, tmp_path)
     held_out = manifest.scores["held_out"]
     assert held_out["recommender"]["all"]["ndcg@10"] > held_out["popular"]["all"]["ndcg@10"] + 0.2
+    ahead = manifest.scores["ahead"]["popular"]
+    assert ahead["ndcg@10"] > 0.2
+    assert ahead["ndcg@10_interval"][0] > 0.1
     assert manifest.until == "2026-06-20"
     assert set(manifest.files) >= {
         "goods.json",
@@ -214,7 +218,7 @@ def test_the_commands_train_and_measure(tmp_path: Path):
     ]
     write_lines(tmp_path / "baskets.jsonl", baskets)
     assert index_of(read_goods(tmp_path / "goods.jsonl")) == index_of(GOODS)
-    recipe = RECIPE.model_dump() | {"tower_steps": 0, "ranker_steps": 3}
+    recipe = RECIPE.model_dump() | {"tower_steps": 0}
     (tmp_path / "r.yaml").write_text(yaml.safe_dump(recipe))
     given = ["--products", tmp_path / "goods.jsonl", "--home", tmp_path / "home", "--json"]
     made = call("recommender", tmp_path / "baskets.jsonl", "--out", tmp_path / "out", "--recipe",
@@ -222,6 +226,10 @@ def test_the_commands_train_and_measure(tmp_path: Path):
     assert made["goods"] == len(GOODS)
     scores = call("evaluate-recommender", tmp_path / "out", tmp_path / "baskets.jsonl", *given)
     assert scores["all"]["n"] > 10
+    home = tmp_path / "home"
+    promoted = call("promote-recommender", tmp_path / "out", "--home", home, "--json")
+    assert recommenders(home).current() == home / "recommender" / promoted["current"]
+    assert call("rollback-recommender", "--home", home, "--json") == {"current": None}
 
 
 def call(*words: Any) -> dict[str, Any]:
