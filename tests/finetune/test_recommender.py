@@ -30,6 +30,8 @@ from knowledge.recommend.promoted import recommenders
 from knowledge.recommend.types import Visit, index_of
 from tests.buying import GOODS, day, visits
 from tests.finetune.toys import write_lines
+from tests.knowledge.recommend.test_promoted import PROMOTABLE
+from tests.knowledge.recommend.test_recommend import saved
 
 CUT = day(170)
 RECIPE = RecommenderRecipe(
@@ -218,7 +220,7 @@ def test_the_commands_train_and_measure(tmp_path: Path):
     ]
     write_lines(tmp_path / "baskets.jsonl", baskets)
     assert index_of(read_goods(tmp_path / "goods.jsonl")) == index_of(GOODS)
-    recipe = RECIPE.model_dump() | {"tower_steps": 0}
+    recipe = RECIPE.model_dump() | {"tower_steps": 0, "ranker_steps": 3}
     (tmp_path / "r.yaml").write_text(yaml.safe_dump(recipe))
     given = ["--products", tmp_path / "goods.jsonl", "--home", tmp_path / "home", "--json"]
     made = call("recommender", tmp_path / "baskets.jsonl", "--out", tmp_path / "out", "--recipe",
@@ -226,8 +228,16 @@ def test_the_commands_train_and_measure(tmp_path: Path):
     assert made["goods"] == len(GOODS)
     scores = call("evaluate-recommender", tmp_path / "out", tmp_path / "baskets.jsonl", *given)
     assert scores["all"]["n"] > 10
+    given = [str(w) for w in ("promote-recommender", tmp_path / "out", "--home", tmp_path / "home")]
+    refused = CliRunner().invoke(app, given)
+    assert refused.exit_code == 1
+    assert "no better than what needs no training" in refused.stderr
+
+
+def test_the_commands_promote_and_roll_back(tmp_path: Path):
+    saved(tmp_path / "mine", PROMOTABLE)
     home = tmp_path / "home"
-    promoted = call("promote-recommender", tmp_path / "out", "--home", home, "--json")
+    promoted = call("promote-recommender", tmp_path / "mine", "--home", home, "--json")
     assert recommenders(home).current() == home / "recommender" / promoted["current"]
     assert call("rollback-recommender", "--home", home, "--json") == {"current": None}
 
