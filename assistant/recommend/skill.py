@@ -79,7 +79,8 @@ class RecommendSkill:
         if asked == "like_last" and bought:
             last = bought[-1].day
             bought = [purchase for purchase in bought if purchase.day == last]
-            without = frozenset(purchase.product_id for purchase in bought)
+            titles = {purchase.title for purchase in bought}  # nor the same in another colour
+            without = frozenset(product.id for product in products if product.title in titles)
         found = recommender.recommend(bought, products, _COUNT, question.language, without=without)
         return found, bought
 
