@@ -41,7 +41,7 @@ _FOLDERS_LEFT_OUT = frozenset({"engines", "pending"})
 _NAMES_LEFT_OUT = ("*.partial", "*-wal", "*-shm", "*-journal", "*.lock", ".*.partial")
 _SUFFIXES_LEFT_OUT = (".partial", ".training", ".checkpoints")
 # Read before the folders that they point into: what they name is whole by then, and stays.
-_POINTERS = ("adapters/pointer.json", "propensity/pointer.json")
+_POINTERS = tuple(f"{part}/pointer.json" for part in ("adapters", "propensity", "recommender"))
 _SQLITE = b"SQLite format 3\0"
 _WAIT_SECONDS = 600.0  # for a refresh that runs
 

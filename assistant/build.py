@@ -30,7 +30,7 @@ from assistant.products.searches import SearchStore
 from assistant.products.skill import ProductSkill
 from assistant.recommend.consent import FILE as CONSENT_FILE
 from assistant.recommend.consent import ConsentFile
-from assistant.recommend.recommender import Recommender
+from assistant.recommend.served import ServedRecommender
 from assistant.recommend.skill import RecommendSkill
 from assistant.records.opening import open_records
 from assistant.safety import Safety
@@ -52,8 +52,6 @@ from knowledge.catalogue.search import Catalogue
 from knowledge.catalogue.types import Product
 from knowledge.errors import EmptyKnowledge
 from knowledge.intent_classifier import MANIFEST, IntentClassifier
-from knowledge.recommend.artefact import MANIFEST as RECOMMENDER_MANIFEST
-from knowledge.recommend.artefact import Model as Recommendations
 from knowledge.rerank import CrossEncoderReranker
 from knowledge.retrieve import KnowledgeBase
 from knowledge.verifier import Verifier
@@ -73,16 +71,16 @@ def build_assistant(
     """The whole pipeline over the published knowledge base; `threshold` in the dial's place."""
     knowledge = knowledge or build_knowledge(settings)
     skill = KnowledgeSkill(knowledge, settings, threshold or _threshold(settings, knowledge))
+    products = _products(settings, knowledge, skill)
     skills: dict[SkillName, Skill] = {
         "knowledge": skill,
-        "products": _products(settings, knowledge, skill),
+        "products": products,
+        "recommendations": _recommendations(settings, products.catalogue),
         "small_talk": SmallTalkSkill(settings),
         "person": PersonSkill(),
     }
     if orders := _orders(settings, skill):
         skills["orders"] = orders
-    if recommendations := _recommendations(settings, skills["products"]):
-        skills["recommendations"] = recommendations
     grounding = grounding_check(settings)
     return Assistant(
         settings=settings,
@@ -116,14 +114,10 @@ def _products(settings: Settings, knowledge: KnowledgeBase, skill: KnowledgeSkil
     return ProductSkill(catalogue, skill, ProductQuestions(catalogue, reranker.reader))
 
 
-def _recommendations(settings: Settings, products: Skill) -> RecommendSkill | None:
-    """What the home's recommender says of the published products, if it has one. Raises
-    RecommenderError for one that is damaged."""
-    assert isinstance(products, ProductSkill)
-    folder, catalogue = settings.home / "recommender", products.catalogue
-    if not (folder / RECOMMENDER_MANIFEST).is_file():
-        return None
-    model = Recommendations.load(folder, settings.engines, settings.knowledge.threads)
+def _recommendations(settings: Settings, catalogue: Catalogue) -> RecommendSkill:
+    """What the home's promoted recommender says of the published products, whenever there is
+    one."""
+    served = ServedRecommender(settings.home, settings.engines, settings.knowledge.threads)
     consent = ConsentFile(settings.home / CONSENT_FILE)
 
     def shelves(language: str) -> Sequence[Product]:
@@ -132,7 +126,7 @@ def _recommendations(settings: Settings, products: Skill) -> RecommendSkill | No
         except EmptyKnowledge:
             return ()  # nothing is published, so nothing is recommended
 
-    return RecommendSkill(Recommender(model), shelves, open_records(settings), consent, products)
+    return RecommendSkill(served.current, shelves, open_records(settings), consent)
 
 
 def _claims(skills: Mapping[SkillName, Skill]) -> Claims:
@@ -173,6 +167,9 @@ def with_store(assistant: Assistant, store: Conversations) -> Assistant:
     if isinstance(products := skills.get("products"), ProductSkill):
         skills["products"] = products = copy(products)
         products.searches = SearchStore(store)
+    if isinstance(recommendations := skills.get("recommendations"), RecommendSkill):
+        skills["recommendations"] = recommendations = copy(recommendations)
+        recommendations.searches = SearchStore(store)
     changed.skills, changed.claims = skills, _claims(skills)
     return changed
 

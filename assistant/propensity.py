@@ -24,7 +24,7 @@ from assistant.records.seam import Records
 from knowledge.errors import PropensityError
 from knowledge.propensity.features import NAMES, THEMES, Matrix, features
 from knowledge.propensity.model import Band, Model
-from knowledge.propensity.promoted import PromotedModels
+from knowledge.propensity.promoted import propensity_models
 from knowledge.propensity.scorers import TASTE, Inputs
 from knowledge.propensity.taste import tastes
 from knowledge.propensity.types import SECONDS_PER_DAY, History
@@ -70,7 +70,7 @@ class Propensity:
         embed: Embed,
     ) -> None:
         self.settings, self.records, self.store = settings, records, store
-        self._promoted, self._embed = PromotedModels(home), embed
+        self._promoted, self._embed = propensity_models(home), embed
         self._lock = threading.Lock()
         self._held: tuple[Path, Model] | None = None
 

@@ -129,19 +129,19 @@ def promote_propensity(
     as_json: Json = False,
 ) -> None:
     """Show a model's outlooks to the staff of HOME, if it tells buyers from others."""
-    from knowledge.propensity.promoted import PromotedModels
+    from knowledge.propensity.promoted import propensity_models
 
     with clear_errors():
-        show({"current": PromotedModels(home).promote(folder)}, as_json)
+        show({"current": propensity_models(home).promote(folder)}, as_json)
 
 
 @propensities.command("rollback-propensity")
 def rollback_propensity(home: Home = DEFAULT_HOME, as_json: Json = False) -> None:
     """Show those of the model promoted before, or none."""
-    from knowledge.propensity.promoted import PromotedModels
+    from knowledge.propensity.promoted import propensity_models
 
     with clear_errors():
-        show({"current": PromotedModels(home).rollback()}, as_json)
+        show({"current": propensity_models(home).rollback()}, as_json)
 
 
 def _source(

@@ -26,7 +26,7 @@ from finetune.lora import save_adapter
 from finetune.recommender_data import Sales, asked_on, day_of
 from finetune.recommender_ranker import Lesson, RankerObjective, lessons_of
 from finetune.recommender_report import Page, write_page
-from finetune.recommender_scores import by_group, measure
+from finetune.recommender_scores import by_group, measure, summary
 from finetune.recommender_settings import RecommenderRecipe
 from finetune.recommender_tower import TowerObjective
 from knowledge.recommend.artefact import (
@@ -172,11 +172,12 @@ def _ranked(
         log.info("the ranker learns from the days before %s", day_of(held_out))
         ranker = _fitted(run, before, "ranker-held-out", curves)
         scores, weights = _held_out(run, contexts[held_out], ranker)
-        log.info("held out: %s", scores["recommender"]["all"])
+        log.info("held out: %s", scores["held_out"]["recommender"]["all"])
     log.info("the ranker learns from all days")
     drawn = [t for day in days for t in lessons(day, recipe.horizon_days)]
     ranker = _fitted(run, drawn, "ranker", curves)
-    return ranker, {"held_out": scores}, Page(day_of(held_out), scores, weights, curves)
+    page = Page(day_of(held_out), scores.get("held_out", {}), weights, curves)
+    return ranker, scores, page
 
 
 def _fitted(
@@ -196,8 +197,8 @@ def _fitted(
 def _held_out(
     run: _Run, context: Context, ranker: Ranker
 ) -> tuple[dict[str, Any], dict[str, float]]:
-    """Scores on the held-out day beside two references, and by how much NDCG@10 of some customers
-    falls without each feature: at its mean for everybody."""
+    """Scores on the held-out day beside two references and by how much it is ahead of each; and by
+    how much NDCG@10 of some customers falls without each feature: at its mean for everybody."""
     day = run.days[0]
     asked = asked_on(run.sales.held, day, run.recipe.horizon_days)
     bought = [each.bought for each in asked]
@@ -211,7 +212,11 @@ def _held_out(
             orders[name].append(best(way(rows), _SHOWN))
         if len(some) < _WEIGHED:
             some.append(rows)
-    found = {name: dict(by_group(measure(order, bought), asked)) for name, order in orders.items()}
+    measured = {name: measure(order, bought) for name, order in orders.items()}
+    found = {
+        "held_out": {name: dict(by_group(each, asked)) for name, each in measured.items()},
+        "ahead": {n: summary(measured["recommender"].less(measured[n])) for n in _REFERENCES},
+    }
 
     def ndcg(way: Callable[[Floats], Floats]) -> float:
         told = measure([best(way(rows), _SHOWN) for rows in some], bought[: len(some)])

@@ -72,6 +72,28 @@ def evaluate_recommender(
         show(scores, as_json)
 
 
+@recommenders.command("promote-recommender")
+def promote_recommender(
+    folder: Annotated[Path, typer.Argument(help="Folder made by `recommender`.")],
+    home: Home = DEFAULT_HOME,
+    as_json: Json = False,
+) -> None:
+    """Recommend to the customers of HOME by it, if it is ahead of what needs no training."""
+    from knowledge.recommend.promoted import recommenders as promoted
+
+    with clear_errors():
+        show({"current": promoted(home).promote(folder)}, as_json)
+
+
+@recommenders.command("rollback-recommender")
+def rollback_recommender(home: Home = DEFAULT_HOME, as_json: Json = False) -> None:
+    """Recommend by the one promoted before, or not at all."""
+    from knowledge.recommend.promoted import recommenders as promoted
+
+    with clear_errors():
+        show({"current": promoted(home).rollback()}, as_json)
+
+
 def _sales(baskets: list[Path], products: Path, until: str) -> Sales:
     from finetune.recommender_data import Sales, read_goods, read_visits
 

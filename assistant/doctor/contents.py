@@ -27,9 +27,10 @@ from finetune.registry import (
 from knowledge.check import check
 from knowledge.errors import EmptyKnowledge, KnowledgeError
 from knowledge.minilm import ADAPTER, ENCODER_ADAPTER, minilm_folder, verify_minilm
+from knowledge.propensity.promoted import propensity_models
+from knowledge.recommend.promoted import recommenders
 from knowledge.versions import Versions
 
-_MANIFESTS = ("intents", "recommender")  # folders of the home that are whole with a manifest.json
 _EMPTY = "the database is empty; its tables are made at the first start"
 
 
@@ -133,15 +134,23 @@ class Adapters:
 
     @staticmethod
     def _trained(home: Path) -> Iterator[Finding]:
-        for name in _MANIFESTS:
-            manifest = home / name / "manifest.json"
-            if not manifest.is_file():
-                continue
+        manifest = home / "intents" / "manifest.json"
+        if manifest.is_file():
             try:
                 json.loads(manifest.read_text(encoding="utf-8"))
-                yield ok(f"{name} trained for this home")
+                yield ok("intents trained for this home")
             except (OSError, ValueError) as error:
-                yield broken(f"{manifest}: {error}", f"train it again, or remove the folder {name}")
+                yield broken(f"{manifest}: {error}", "train them again, or remove the folder")
+        for models in (recommenders(home), propensity_models(home)):
+            try:
+                if folder := models.current():
+                    models.read(folder)
+                    yield ok(f"{models.noun} {folder.name}")
+            except models.error as error:
+                command = models.folder.name
+                yield broken(
+                    str(error), f"python -m finetune rollback-{command}, or promote one again"
+                )
 
 
 class Database:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 
 from assistant import phrases
-from assistant.products.telling import name_of, price_of, stock_of
+from assistant.products.telling import SOURCE, name_of, price_of, stock_of
 from assistant.safety import gives_orders
 from assistant.skills import Fetched
 from assistant.types import Evidence, Question
@@ -17,7 +17,6 @@ from knowledge.catalogue.types import Product
 from knowledge.rerank import Reader, as_read, what_is_asked
 from knowledge.segment import split_sentences, word_spans
 
-SOURCE = "catalogue"
 # The reader learnt from sentences of policies, and each statement is shown to it by itself: among
 # twelve others "Weight: 340 g" is not seen. From SURE (a logit) its word is taken; below, the
 # statement whose vector is nearest to the question without the product's name goes first, from NEAR

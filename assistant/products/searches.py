@@ -18,8 +18,9 @@ _KEPT_SECONDS = 3600.0  # after which a message hardly means the products of bef
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What is wanted, which page of it was shown (from 0), the ids and titles of that page, the
-    currency of the products, and a question that waits for the product it is about."""
+    """What is wanted, which page of it was shown (from 0; -1: none yet, as after recommendations),
+    the ids and titles of what was shown, the currency of the products, and a question that waits
+    for the product it is about."""
 
     wanted: Wanted
     currency: str = ""

@@ -8,12 +8,12 @@ from dataclasses import replace
 from assistant import phrases
 from assistant.intent import PRODUCT_INFO, PRODUCT_SEARCH, SIZE_HELP
 from assistant.orders.wishes import says
-from assistant.products.questions import SOURCE, ProductQuestions
+from assistant.products.questions import ProductQuestions
 from assistant.products.refining import refined
 from assistant.products.searches import Search, SearchStore
-from assistant.products.telling import card_of, chips_of, label_of, line_of, name_of
+from assistant.products.telling import answer_of, card_of, chips_of, label_of, line_of, name_of
 from assistant.skills import Fetched, Skill
-from assistant.types import Answer, CheckedSentence, Citation, Clarify, Intent, Question, Refuse
+from assistant.types import Answer, Clarify, Intent, Question, Refuse
 from knowledge.catalogue.search import Catalogue, Found, Offer
 from knowledge.catalogue.types import Product, Wanted
 from knowledge.errors import EmptyKnowledge
@@ -179,20 +179,11 @@ class ProductSkill:
 
 def _answer(search: Search, found: Found, offers: tuple[Offer, ...], language: str) -> Answer:
     sizes = [c.value for c in found.wanted.of("size") if not c.negated]
-    cards = tuple(card_of(offer, sizes, language) for offer in offers)
-    lines = tuple(line_of(card, language) for card in cards)
-    sentences = tuple(
-        CheckedSentence(line, True, f"product:{card.id}")
-        for line, card in zip(lines, cards, strict=True)
-    )
-    citations = tuple(
-        Citation(f"product:{card.id}", SOURCE, card.title, line, line, card.url)
-        for line, card in zip(lines, cards, strict=True)
-    )
+    cards = [card_of(offer, sizes, language) for offer in offers]
+    lines = [line_of(card, language) for card in cards]
     kept = [c for c in found.wanted.constraints if c not in found.given_up]
-    text = "\n".join((*_lead(search, found, language), *(f"- {line}" for line in lines)))
     chips = chips_of(kept, search.currency, language)
-    return Answer(text, sentences, citations, reason=FOUND, cards=cards, chips=chips)
+    return answer_of(cards, lines, _lead(search, found, language), FOUND, chips)
 
 
 def _lead(search: Search, found: Found, language: str) -> list[str]:

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from assistant import phrases
 from assistant.money import written
 from assistant.products.cards import Card, Chip
+from assistant.types import Answer, CheckedSentence, Citation
 from knowledge.catalogue.colours import colour_name
 from knowledge.catalogue.search import Offer
 from knowledge.catalogue.types import Constraint, Product
 
+SOURCE = "catalogue"
 _FEW = 3  # pieces from which a customer is told how many are left
 _MOST_COLOURS = 3  # others that are named
 
@@ -29,6 +31,26 @@ def line_of(card: Card, language: str) -> str:
     joint = phrases.say("products_facts_joint", language)
     facts = joint.join(filter(None, (card.price, card.stock, card.note)))
     return phrases.say("products_line", language, title=card.title, facts=facts).rstrip(":： ")
+
+
+def answer_of(
+    cards: Sequence[Card],
+    lines: Sequence[str],
+    lead: Sequence[str],
+    reason: str,
+    chips: tuple[Chip, ...] = (),
+) -> Answer:
+    """Products below what is said above them (`lead`), a line for each card, which rests on the
+    product's own record."""
+    rows = [(f"product:{card.id}", card, line) for card, line in zip(cards, lines, strict=True)]
+    return Answer(
+        "\n".join((*lead, *(f"- {line}" for line in lines))),
+        tuple(CheckedSentence(line, True, name) for name, _, line in rows),
+        tuple(Citation(name, SOURCE, c.title, line, line, c.url) for name, c, line in rows),
+        reason=reason,
+        cards=tuple(cards),
+        chips=chips,
+    )
 
 
 def name_of(product: Product, language: str) -> str:

@@ -1,27 +1,33 @@
 """Recommendations in a conversation: "what would you recommend", "something like my last order".
 
-A reply is the recommendations with their reasons, word for word: the only evidence is what was
-computed for this customer. Purchases are read for the conversation's customer alone, and only with
-consent; customers give and withdraw it in the conversation.
+A reply is products with their reasons, word for word: each line rests on what the shop's records
+say of its product, and on what was computed for this customer. Purchases are read for the
+conversation's customer alone, and only with consent; customers give and withdraw it in the
+conversation.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from assistant import phrases
 from assistant.errors import RecordsError, StoreError
-from assistant.money import written
+from assistant.products.cards import Card
+from assistant.products.searches import Search, SearchStore
+from assistant.products.telling import answer_of, card_of, line_of
 from assistant.recommend.consent import Consent
 from assistant.recommend.purchases import Matching, purchases_of
 from assistant.recommend.recommender import Recommender
 from assistant.recommend.types import Purchase, Recommendation
 from assistant.recommend.wishes import Wish, wish
 from assistant.records.seam import Records
-from assistant.skills import Fetched, Skill
-from assistant.types import Answer, Evidence, Handoff, Intent, Question
-from knowledge.catalogue.types import Product
+from assistant.skills import Fetched
+from assistant.types import Answer, Handoff, Intent, Question
+from knowledge.catalogue.names import levels
+from knowledge.catalogue.search import Offer
+from knowledge.catalogue.types import Constraint, Product, Wanted
 
 log = logging.getLogger(__name__)
 REASON = "recommend:told"
@@ -30,57 +36,52 @@ Shelves = Callable[[str], Sequence[Product]]  # what the shop sells, described i
 
 
 class RecommendSkill:
-    """Recommends; `otherwise` answers what asks for no recommendation. Without records, or for a
-    customer who is not known, it tells what sells."""
+    """Recommends, while there is a recommender (`served`). Without records, or for a customer who
+    is not known, it tells what sells. With a store of conversations (`searches`) a search for
+    products goes on from what was recommended."""
 
     def __init__(
         self,
-        recommender: Recommender,
+        served: Callable[[], Recommender | None],
         shelves: Shelves,
         records: Records | None,
         consent: Consent,
-        otherwise: Skill,
     ) -> None:
-        self.recommender, self.shelves = recommender, shelves
-        self.records, self.consent, self.otherwise = records, consent, otherwise
+        self.served, self.shelves = served, shelves
+        self.records, self.consent = records, consent
+        self.searches: SearchStore | None = None
 
     def concerns(self, question: Question) -> bool:
         """Whether a message is about recommendations, whatever its intent."""
-        return wish(question.text, question.language) is not None
+        return wish(question.text, question.language) is not None and self.served() is not None
 
     def fetch(self, question: Question, intent: Intent) -> Fetched:
-        """The recommendations as the only evidence, or what was made of the customer's consent."""
-        asked = wish(question.text, question.language)
-        if asked is None:
-            return self.otherwise.fetch(question, intent)
+        """The recommendations, or what was made of the customer's consent."""
+        asked = wish(question.text, question.language) or "any"
         try:
             if asked in ("refuse", "allow"):
                 return self._decided(question, asked == "allow")
-            return self._told(question, asked)
+            return Fetched(outcome=self._told(question, asked))
         except (RecordsError, StoreError) as error:
             log.error("%s", error)
             text = phrases.say("recommend_trouble", question.language)
             return Fetched(outcome=Handoff(text, "recommend:records"))
 
-    def recommended(self, question: Question) -> tuple[Recommendation, ...]:
-        """What a message asks for, for cards beside the reply. Raises RecordsError."""
-        asked = wish(question.text, question.language) or "any"
-        return self._chosen(question, asked)[0]
-
     def _chosen(
-        self, question: Question, asked: Wish
+        self, question: Question, asked: Wish, products: Sequence[Product]
     ) -> tuple[tuple[Recommendation, ...], Sequence[Purchase]]:
         """The recommendations, and the purchases that they go by."""
-        products = self.shelves(question.language)
+        recommender = self.served()
+        if recommender is None:
+            return (), ()  # rolled back in this moment
         bought = self._purchases(question, products)
         without: frozenset[str] = frozenset()
         if asked == "like_last" and bought:
             last = bought[-1].day
             bought = [purchase for purchase in bought if purchase.day == last]
-            without = frozenset(purchase.product_id for purchase in bought)
-        found = self.recommender.recommend(
-            bought, products, _COUNT, question.language, without=without
-        )
+            titles = {purchase.title for purchase in bought}  # nor the same in another colour
+            without = frozenset(product.id for product in products if product.title in titles)
+        found = recommender.recommend(bought, products, _COUNT, question.language, without=without)
         return found, bought
 
     def _purchases(self, question: Question, products: Sequence[Product]) -> list[Purchase]:
@@ -90,20 +91,43 @@ class RecommendSkill:
         orders = self.records.orders(customer, _ORDERS)
         return purchases_of(orders, Matching(products))
 
-    def _told(self, question: Question, asked: Wish) -> Fetched:
-        found, bought = self._chosen(question, asked)
+    def _told(self, question: Question, asked: Wish) -> Answer:
+        """The recommendations as products, each with its reason."""
+        language, shelf = question.language, self.shelves(question.language)
+        found, bought = self._chosen(question, asked, shelf)
         if not found:
-            text = phrases.say("recommend_none", question.language)
-            return Fetched(outcome=Answer(text, (), (), reason="recommend:none"))
+            text = phrases.say("recommend_none", language)
+            return Answer(text, (), (), reason="recommend:none")
         head = "recommend_shop"
         if bought:
             head = "recommend_like" if asked == "like_last" else "recommend_you"
-        lines = [phrases.say(head, question.language)]
-        products = {p.id: p for p in reversed(self.shelves(question.language))}
-        lines += [_line(each, products[each.product_id], question.language) for each in found]
+        lead = [phrases.say(head, language)]
         if not bought and self._may_ask(question):
-            lines.append(phrases.say("recommend_ask", question.language))
-        return _evidence("\n".join(lines), question)
+            lead.insert(0, phrases.say("recommend_ask", language))
+        by_id = {product.id: product for product in reversed(shelf)}
+        products = [by_id[each.product_id] for each in found]
+        cards = [card_of(Offer(product), (), language) for product in products]
+        reasons = [each.reason for each in found]
+        lines = [_line(card, why, language) for card, why in zip(cards, reasons, strict=True)]
+        cards = [replace(card, note=why) for card, why in zip(cards, reasons, strict=True)]
+        self._remember(question, products, cards)
+        return answer_of(cards, lines, lead, REASON)
+
+    def _remember(
+        self, question: Question, products: Sequence[Product], cards: Sequence[Card]
+    ) -> None:
+        """For "cheaper ones", "show me more": a search for the kinds of things that were shown."""
+        if self.searches is None:
+            return
+        kinds = dict.fromkeys(levels(p.category)[-1] for p in products if p.category)
+        currencies = {product.currency for product in products}
+        search = Search(
+            Wanted(tuple(Constraint("category", kind) for kind in kinds)),
+            currencies.pop() if len(currencies) == 1 else "",
+            page=-1,
+            shown=tuple((card.id, card.title) for card in cards),
+        )
+        self.searches.put(question.conversation_id, search)
 
     def _may_ask(self, question: Question) -> bool:
         """Whether there is a history that could be used if the customer agreed."""
@@ -120,19 +144,6 @@ class RecommendSkill:
         return Fetched(outcome=Answer(text, (), (), reason="recommend:consent"))
 
 
-def _evidence(text: str, question: Question) -> Fetched:
-    evidence = Evidence(
-        id=f"recommendations:{question.customer_id or 'shop'}", kind="record",
-        source="recommendations", title=phrases.say("recommend_title", question.language),
-        text=text, language=question.language, relevance=1.0, quote=text,
-    )  # fmt: skip
-    return Fetched((evidence,), reason=REASON)
-
-
-def _line(each: Recommendation, product: Product, language: str) -> str:
-    """A product with its price, where it has one, and why."""
-    price = ""
-    if product.price is not None and product.currency:
-        price = written(product.price, product.currency, language)
-    key = "recommend_line" if price else "recommend_line_unpriced"
-    return phrases.say(key, language, title=each.title, price=price, reason=each.reason)
+def _line(card: Card, reason: str, language: str) -> str:
+    """A product with its price and stock, and why it is recommended."""
+    return phrases.say("recommend_line", language, product=line_of(card, language), reason=reason)

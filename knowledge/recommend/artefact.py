@@ -112,10 +112,7 @@ class Model:
     @classmethod
     def load(cls, folder: Path, engines: Path, threads: int = 2) -> Model:
         """A whole, unchanged folder. Raises RecommenderError when it is neither."""
-        manifest = read_manifest(folder)
-        for name, digest in manifest.files.items():
-            if not (folder / name).is_file() or file_digest(folder / name) != digest:
-                raise RecommenderError(f"{folder / name} is not what the manifest says; train anew")
+        manifest = whole_manifest(folder)
         try:
             goods = [Good(**row) for row in json.loads((folder / GOODS).read_text("utf-8"))]
             vectors = load_file(folder / VECTORS)["vectors"].astype(np.float32)
@@ -151,6 +148,15 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     partial = folder / f"{MANIFEST}.partial"
     partial.write_bytes(_MANIFEST.dump_json(whole, indent=1))
     partial.replace(folder / MANIFEST)
+
+
+def whole_manifest(folder: Path) -> Manifest:
+    """Of a folder whose files are as they were written. Raises RecommenderError."""
+    manifest = read_manifest(folder)
+    for name, digest in manifest.files.items():
+        if not (folder / name).is_file() or file_digest(folder / name) != digest:
+            raise RecommenderError(f"{folder / name} is not what the manifest says; train anew")
+    return manifest
 
 
 def read_manifest(folder: Path) -> Manifest:

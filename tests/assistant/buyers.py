@@ -15,7 +15,7 @@ from assistant.propensity import Propensity
 from assistant.propensity_settings import PropensitySettings
 from assistant.records.sqlite import FILE, SqliteRecords
 from assistant.records.types import Customer, Item, Order
-from knowledge.propensity.promoted import PromotedModels
+from knowledge.propensity.promoted import propensity_models
 from tests.knowledge.propensity.pasts import by_recency
 
 LIKELY, LEAVING, NEW = "c-likely", "c-leaving", "c-new"
@@ -45,7 +45,7 @@ def buyers(home: Path) -> SqliteRecords:
          order(LEAVING, 4, 300), order(LEAVING, 5, 200, "refunded")],
     )  # fmt: skip
     by_recency().write(home / "trained")
-    PromotedModels(home).promote(home / "trained")
+    propensity_models(home).promote(home / "trained")
     return records
 
 

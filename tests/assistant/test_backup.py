@@ -104,6 +104,18 @@ def test_a_restored_home_has_every_file_and_every_row(home: Path, tmp_path: Path
     assert Tuned.read(tmp_path / "new").answer_threshold == 0.7
 
 
+def test_every_pointer_is_read_before_the_folders_that_it_names(home: Path) -> None:
+    pointers = [home / part / "pointer.json" for part in ("adapters", "propensity", "recommender")]
+    for pointer in pointers:
+        pointer.parent.mkdir(exist_ok=True)
+        pointer.write_text('{"promoted": ["a"]}')
+        (pointer.parent / "a").mkdir()
+        (pointer.parent / "a" / "manifest.json").write_text("{}")
+    chosen = list(backup._chosen(home))
+    assert chosen[:3] == pointers
+    assert len(chosen) == len(set(chosen))
+
+
 def test_nothing_of_what_it_holds_can_be_read_in_it(home: Path, tmp_path: Path) -> None:
     held = backed_up(home, tmp_path / "b").read_bytes()
     assert SECRET.encode() not in held

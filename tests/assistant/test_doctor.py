@@ -29,12 +29,17 @@ from benchmarks import engines
 from finetune.registry import Registry
 from knowledge.language import Detector
 from knowledge.load import Loader
+from knowledge.propensity.promoted import propensity_models
+from knowledge.recommend.promoted import recommenders
 from knowledge.refresh import Refresher
 from knowledge.settings import KnowledgeSettings
 from knowledge.store import VECTORS
 from knowledge.versions import Versions
 from tests.engines import started
 from tests.knowledge.fakes import WordInspector
+from tests.knowledge.propensity.pasts import by_recency
+from tests.knowledge.recommend.test_promoted import PROMOTABLE
+from tests.knowledge.recommend.test_recommend import saved
 from tests.model_server import model_server
 from tests.staffing import accounts_of, hire
 
@@ -231,6 +236,21 @@ def test_a_base_that_is_not_here_a_stopped_model_and_damaged_training_are_told(
         "the base nobody/has-this-model is not on this machine",
         "the language model was stopped by Mina",
     ]
+
+
+def test_the_promoted_recommender_and_outlook_are_read_to_their_ends(tmp_path: Path) -> None:
+    saved(tmp_path / "mine", PROMOTABLE)
+    by_recency().write(tmp_path / "outlook")
+    name = recommenders(tmp_path).promote(tmp_path / "mine")
+    propensity_models(tmp_path).promote(tmp_path / "outlook")
+    settings = settings_of(tmp_path)
+    details = [detail for status, detail in found(Adapters(), settings) if status == "ok"]
+    assert details[0] == f"recommender {name}"
+    assert details[1].startswith("propensity model outlook-")
+    (tmp_path / "recommender" / name / "goods.json").write_text("[]")
+    finding = worst(Adapters(), settings)
+    assert finding.status == "broken"
+    assert "rollback-recommender" in finding.repair
 
 
 def test_the_databases_step_is_set_against_this_programs(

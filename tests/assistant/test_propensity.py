@@ -22,7 +22,7 @@ from assistant.shares import Share
 from assistant.web.outlook_words import outlook_words
 from assistant.web.staff_html import staff_languages, staff_texts
 from knowledge.propensity.features import THEMES
-from knowledge.propensity.promoted import PromotedModels
+from knowledge.propensity.promoted import propensity_models
 from tests.assistant.buyers import LEAVING, LIKELY, NEW, order, propensity
 from tests.knowledge.propensity.pasts import by_recency
 
@@ -98,7 +98,7 @@ def test_the_reason_told_first_is_what_moved_it_most(looking: Propensity) -> Non
 def test_without_a_model_or_with_a_damaged_one_there_is_none(
     tmp_path: Path, looking: Propensity, caplog: pytest.LogCaptureFixture
 ) -> None:
-    models = PromotedModels(tmp_path)
+    models = propensity_models(tmp_path)
     models.rollback()
     assert looking.served == ""
     assert looking.outlook(LIKELY, time.time()) is None
@@ -112,7 +112,7 @@ def test_a_model_that_is_promoted_while_this_serves_is_asked_next(
 ) -> None:
     before = known(looking.outlook(LEAVING, time.time()))
     by_recency(shift=500.0).write(tmp_path / "hopeful")
-    PromotedModels(tmp_path).promote(tmp_path / "hopeful")
+    propensity_models(tmp_path).promote(tmp_path / "hopeful")
     after = known(looking.outlook(LEAVING, time.time()))
     assert (before.band, after.band) == ("leaving", "likely")
 

@@ -26,9 +26,12 @@ from finetune.recommender_settings import RecommenderRecipe
 from finetune.recommender_tower import Draws, TowerObjective
 from finetune.settings import RECIPES, load_recipe
 from knowledge.recommend.artefact import MANIFEST, read_manifest
+from knowledge.recommend.promoted import recommenders
 from knowledge.recommend.types import Visit, index_of
 from tests.buying import GOODS, day, visits
 from tests.finetune.toys import write_lines
+from tests.knowledge.recommend.test_promoted import PROMOTABLE
+from tests.knowledge.recommend.test_recommend import saved
 
 CUT = day(170)
 RECIPE = RecommenderRecipe(
@@ -57,6 +60,9 @@ def test_what_is_like_what_they_buy_is_foretold(sales: Sales, tmp_path: Path):
     manifest = train_recommender(tmp_path / "out", sales, RECIPE, tmp_path)
     held_out = manifest.scores["held_out"]
     assert held_out["recommender"]["all"]["ndcg@10"] > held_out["popular"]["all"]["ndcg@10"] + 0.2
+    ahead = manifest.scores["ahead"]["popular"]
+    assert ahead["ndcg@10"] > 0.2
+    assert ahead["ndcg@10_interval"][0] > 0.1
     assert manifest.until == "2026-06-20"
     assert set(manifest.files) >= {
         "goods.json",
@@ -222,6 +228,18 @@ def test_the_commands_train_and_measure(tmp_path: Path):
     assert made["goods"] == len(GOODS)
     scores = call("evaluate-recommender", tmp_path / "out", tmp_path / "baskets.jsonl", *given)
     assert scores["all"]["n"] > 10
+    given = [str(w) for w in ("promote-recommender", tmp_path / "out", "--home", tmp_path / "home")]
+    refused = CliRunner().invoke(app, given)
+    assert refused.exit_code == 1
+    assert "no better than what needs no training" in refused.stderr
+
+
+def test_the_commands_promote_and_roll_back(tmp_path: Path):
+    saved(tmp_path / "mine", PROMOTABLE)
+    home = tmp_path / "home"
+    promoted = call("promote-recommender", tmp_path / "mine", "--home", home, "--json")
+    assert recommenders(home).current() == home / "recommender" / promoted["current"]
+    assert call("rollback-recommender", "--home", home, "--json") == {"current": None}
 
 
 def call(*words: Any) -> dict[str, Any]:

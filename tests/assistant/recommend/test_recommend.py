@@ -16,8 +16,6 @@ import pytest
 from assistant import phrases
 from assistant.errors import RecordsError
 from assistant.explain import plain_reason
-from assistant.generation import QuotingComposer
-from assistant.grounding import GroundingCheck
 from assistant.recommend.consent import ConsentFile
 from assistant.recommend.purchases import Matching, purchases_of
 from assistant.recommend.recommender import Recommender
@@ -32,7 +30,6 @@ from knowledge.recommend.artefact import Model
 from knowledge.recommend.statistics import Counting, count_sales
 from knowledge.recommend.tower import TextTower
 from knowledge.recommend.types import Floats, index_of, pasts
-from tests.assistant.fakes import FixedSkill
 from tests.buying import GOODS, START, day, visits
 from tests.knowledge.recommend.test_recommend import ranker, vectors
 
@@ -173,16 +170,17 @@ def consent(tmp_path: Path) -> ConsentFile:
 
 @pytest.fixture
 def skill(recommender: Recommender, consent: ConsentFile) -> RecommendSkill:
-    nothing = FixedSkill(outcome=Handoff("?", "elsewhere"))
-    return RecommendSkill(recommender, lambda _: SHELF, records(*ORDERS), consent, nothing)
+    return RecommendSkill(lambda: recommender, lambda _: SHELF, records(*ORDERS), consent)
+
+
+def answered(skill: RecommendSkill, asked: Question) -> Answer:
+    outcome = skill.fetch(asked, INTENT).outcome
+    assert isinstance(outcome, Answer)
+    return outcome
 
 
 def said(skill: RecommendSkill, asked: Question) -> str:
-    fetched = skill.fetch(asked, INTENT)
-    if fetched.outcome:
-        return fetched.outcome.text
-    assert fetched.reason == REASON
-    return fetched.evidence[0].text
+    return answered(skill, asked).text
 
 
 def test_orders_are_read_only_after_the_customer_agreed(
@@ -204,21 +202,46 @@ def test_something_like_the_last_order_goes_by_it_and_does_not_repeat_it(
     skill: RecommendSkill, consent: ConsentFile
 ):
     consent.decide("ada", True)
-    found = ids(skill.recommended(question("something like my last order")))
+    other = Product("tea-0-RED", "green tea", colour="red", stock=2)
+    skill.shelves = lambda _: (*SHELF, other)
+    found = [card.id for card in answered(skill, question("something like my last order")).cards]
     assert found
-    assert not {"tea-0", "tea-1"} & set(found)
+    assert not {"tea-0", "tea-1", "tea-0-RED"} & set(found)
     assert found[0].startswith("tea")
 
 
-def test_the_reply_is_the_facts_word_for_word(skill: RecommendSkill, consent: ConsentFile):
+@pytest.mark.parametrize(
+    ("language", "text", "line"),
+    [
+        ("en", "What would you recommend?",
+         "green tea: £4.50, only 3 left. You bought it on 10 July 2026."),
+        ("zh", "给我推荐点东西", "green tea：£4.50，仅剩3件。您在2026年7月10日买过。"),
+    ],
+)  # fmt: skip
+def test_the_reply_is_products_with_their_reasons(
+    skill: RecommendSkill, consent: ConsentFile, language: str, text: str, line: str
+):
     consent.decide("ada", True)
-    for language, text in (("en", "What would you recommend?"), ("zh", "给我推荐点东西")):
-        asked = question(text, language)
-        (evidence,) = skill.fetch(asked, INTENT).evidence
-        drafts = list(QuotingComposer().generate(asked, [evidence]))
-        assert "".join((d.joint or "") + d.text for d in drafts).strip() == evidence.text
-        assert all(GroundingCheck().check(d, [evidence]).supported for d in drafts)
-        assert evidence.text.count("•") == 5
+    answer = answered(skill, question(text, language))
+    assert answer.reason == REASON
+    assert len(answer.cards) == 5
+    lines = [sentence.text for sentence in answer.sentences]
+    assert line in lines
+    assert answer.text.splitlines() == [
+        phrases.say("recommend_you", language), *(f"- {each}" for each in lines),
+    ]  # fmt: skip
+    card = answer.cards[lines.index(line)]
+    assert line.endswith(card.note)
+    assert (card.id, card.price) == ("tea-0", "£4.50")
+    assert [c.evidence_id for c in answer.citations] == [f"product:{c.id}" for c in answer.cards]
+    assert all(sentence.supported for sentence in answer.sentences)
+
+
+def test_what_is_asked_of_the_customer_stands_above_the_products(skill: RecommendSkill):
+    first, second, *_ = said(skill, question("What would you recommend?")).splitlines()
+    assert [first, second] == [
+        phrases.say("recommend_ask", "en"), phrases.say("recommend_shop", "en"),
+    ]  # fmt: skip
 
 
 def test_somebody_unknown_gets_what_sells_and_consents_to_nothing(
@@ -233,9 +256,17 @@ def test_somebody_unknown_gets_what_sells_and_consents_to_nothing(
     assert not (tmp_path / "home").exists()
 
 
-def test_other_questions_go_on_to_the_next_skill(skill: RecommendSkill):
+def test_what_names_a_kind_of_thing_is_for_the_search(skill: RecommendSkill):
+    assert skill.concerns(question("What would you recommend?"))
     assert not skill.concerns(question("Can you recommend a good tent?"))
-    assert said(skill, question("Can you recommend a good tent?")) == "?"
+
+
+def test_without_a_recommender_nothing_concerns_it(consent: ConsentFile):
+    skill = RecommendSkill(lambda: None, lambda _: SHELF, None, consent)
+    assert not skill.concerns(question("What would you recommend?"))
+    assert said(skill, question("What would you recommend?")) == phrases.say(
+        "recommend_none", "en"
+    )  # it was rolled back in this moment
 
 
 def test_where_orders_cannot_be_read_a_person_takes_over(
@@ -246,14 +277,14 @@ def test_where_orders_cannot_be_read_a_person_takes_over(
 
     consent.decide("ada", True)
     broken = cast(Records, SimpleNamespace(orders=fail))
-    skill = RecommendSkill(recommender, lambda _: SHELF, broken, consent, FixedSkill())
+    skill = RecommendSkill(lambda: recommender, lambda _: SHELF, broken, consent)
     outcome = skill.fetch(question("What would you recommend?"), INTENT).outcome
     assert isinstance(outcome, Handoff)
     assert outcome.reason == "recommend:records"
 
 
 def test_an_empty_shop_says_so(recommender: Recommender, consent: ConsentFile):
-    skill = RecommendSkill(recommender, lambda _: (), None, consent, FixedSkill())
+    skill = RecommendSkill(lambda: recommender, lambda _: (), None, consent)
     assert said(skill, question("surprise me")) == phrases.say("recommend_none", "en")
 
 

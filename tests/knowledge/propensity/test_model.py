@@ -12,7 +12,7 @@ import pytest
 from knowledge.errors import PropensityError
 from knowledge.propensity.features import features
 from knowledge.propensity.model import MANIFEST, WEIGHTS, Model
-from knowledge.propensity.promoted import PromotedModels
+from knowledge.propensity.promoted import propensity_models
 from knowledge.propensity.scorers import Inputs
 from tests.knowledge.propensity.pasts import PAST, SCALE, by_recency
 
@@ -79,7 +79,7 @@ def test_a_manifest_with_a_key_that_is_not_known_is_refused(folder: Path) -> Non
 def test_promoting_serves_and_rolling_back_serves_the_one_before(
     folder: Path, tmp_path: Path
 ) -> None:
-    models = PromotedModels(tmp_path / "home")
+    models = propensity_models(tmp_path / "home")
     assert models.current() is None
     first = models.promote(folder)
     by_recency(slope=2.0, shift=1.0).write(tmp_path / "other")
@@ -101,12 +101,12 @@ def test_promoting_serves_and_rolling_back_serves_the_one_before(
 def test_a_model_that_tells_nobody_apart_is_not_promoted(tmp_path: Path, scores: Any) -> None:
     by_recency(scores=scores).write(tmp_path / "weak")
     with pytest.raises(PropensityError):
-        PromotedModels(tmp_path / "home").promote(tmp_path / "weak")
-    assert PromotedModels(tmp_path / "home").current() is None
+        propensity_models(tmp_path / "home").promote(tmp_path / "weak")
+    assert propensity_models(tmp_path / "home").current() is None
 
 
 def test_a_damaged_pointer_is_told_and_not_guessed_at(tmp_path: Path) -> None:
-    models = PromotedModels(tmp_path)
+    models = propensity_models(tmp_path)
     models.folder.mkdir()
     models.pointer.write_text("{", "utf-8")
     with pytest.raises(PropensityError, match="damaged"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -138,13 +139,15 @@ def test_variety_takes_other_kinds_earlier_and_none_keeps_the_order():
     assert variety(varied, vectors()) > variety(order[:4], vectors())
 
 
-def saved(folder: Path) -> Model:
+def saved(folder: Path, scores: dict[str, Any] | None = None) -> Model:
+    """A recommender of the toy shop in a folder."""
     held = pasts(visits(), INDEX)
     model = Model.of(
         GOODS, count_sales(held, len(GOODS), CUT), vectors(), ranker(own_visits=1, text=1)
     )
     model.save(folder)
-    write_manifest(folder, Manifest("2026-07-20", "", "data", {}, {}, 36, 1, len(GOODS), "now"))
+    told = Manifest("2026-07-20", "", "data", {}, {}, 36, 1, len(GOODS), "now", scores or {})
+    write_manifest(folder, told)
     return model
 
 
