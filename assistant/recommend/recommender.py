@@ -15,6 +15,7 @@ import numpy as np
 
 from assistant.recommend.reasons import Reasons
 from assistant.recommend.types import Purchase, Recommendation
+from knowledge.catalogue.names import line_of
 from knowledge.catalogue.types import Product
 from knowledge.recommend.artefact import Model
 from knowledge.recommend.diversity import diversified
@@ -106,8 +107,8 @@ def _good(product: Product) -> Good:
 
 
 def _titled_once(order: Rows, offered: dict[int, Product]) -> Rows:
-    """The first row of each title: the same in another colour is no second idea."""
+    """The first row of each title: the same in another colour or size is no second idea."""
     first: dict[tuple[str, str], int] = {}
     for row in order.tolist():
-        first.setdefault((offered[row].title, offered[row].brand), row)
+        first.setdefault((line_of(offered[row].title), offered[row].brand), row)
     return np.array(list(first.values()), np.int64)

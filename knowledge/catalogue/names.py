@@ -32,6 +32,11 @@ def levels(category: str) -> list[str]:
     return [level for level in _LEVELS.split(category) if level]
 
 
+def line_of(title: str) -> str:
+    """A title without its variant: "Family tent, 4 people" is a family tent."""
+    return re.split("[,，]", title)[0]
+
+
 def key_of(name: str) -> str:
     """What is the same for a name in singular and plural, in one word and in two."""
     return stem("".join(name[a:b].casefold() for a, b in _spans(name)))

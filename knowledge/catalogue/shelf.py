@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from knowledge.catalogue import colours
 from knowledge.catalogue.fields import searched_text
-from knowledge.catalogue.names import Names, levels, size_key
+from knowledge.catalogue.names import Names, levels, line_of, size_key
 from knowledge.catalogue.store import CatalogueStore
 from knowledge.catalogue.types import Constraint, Product
 from knowledge.encoder import Vectors
@@ -247,7 +247,7 @@ def _lines(products: Sequence[Product]) -> dict[str, int]:
     """The titles without their variants ("Family tent, 4 people"), and the first row of each."""
     found: dict[str, int] = {}
     for row, product in enumerate(products):
-        found.setdefault(re.split("[,，]", product.title)[0], row)
+        found.setdefault(line_of(product.title), row)
     return found
 
 
