@@ -34,7 +34,7 @@ from knowledge.relevance_net import RelevanceNet
 
 _BEST = 10
 _SUITS = MOST_RELEVANT - 1  # a grade from which a product is what was searched for
-_OTHERS = 6
+_OTHERS = 2
 
 
 def losses_of(

@@ -8,6 +8,7 @@ from assistant.demo.catalogue import Product
 from assistant.demo.delivery_rules import NO_MARKETPLACE, delivers_large, is_large, zone_of
 from assistant.demo.order_records import Customer, OrderState
 from assistant.demo.return_rules import COLLECTION_FEES, is_returnable
+from assistant.demo.tastes import Tastes
 
 BUSINESS_MINIMUM = {"GBP": 250, "EUR": 300, "USD": 350, "CNY": 2000}
 BULK_DISCOUNTS = ((50, 0.08), (20, 0.05))
@@ -41,24 +42,23 @@ def draw_basket(
     state: OrderState,
     customer: Customer,
     currency: str,
-    products: Sequence[Product],
+    tastes: Tastes,
     rng: random.Random,
 ) -> list[Item]:
-    """Draw the items of one order, all of one kind and fit for its state and its country.
+    """Draw the items of one order to the customer's taste, fit for its state and its country.
 
     Raises ValueError if the catalogue holds nothing suitable.
     """
     suits = _kind(state, customer, rng)
-    shelf = [product for product in products if suits(product) and _allowed(state, product)]
+    shelf = [product for product in tastes.products if suits(product) and _allowed(state, product)]
     if state in RETURN_STATES:
         shelf = [product for product in shelf if is_returnable(product, customer.country)]
     if not shelf:
         raise ValueError(f"no product for an order {state} to {customer.country}")
-    first = rng.choice(shelf)
+    first = tastes.choose(customer.id, shelf, rng)
     if first.marketplace_seller:
         shelf = [p for p in shelf if p.marketplace_seller == first.marketplace_seller]
-    others = [product for product in shelf if product.id != first.id]
-    chosen = [first, *rng.sample(others, min(_more_lines(state, first, rng), len(others)))]
+    chosen = tastes.basket(customer.id, first, shelf, _more_lines(state, first, rng), rng)
     if customer.business:
         return _business_items(chosen[:2], currency, rng)
     return [

@@ -72,6 +72,11 @@ def _split(variant: str) -> tuple[str, str, str]:
     return (variant, "", "") if colours_in(variant) else ("", "", variant)
 
 
+def kind_of(product: Product) -> str:
+    """The English name of a product's kind, or nothing."""
+    return _names(product, is_zh=False)[1]
+
+
 def _names(product: Product, is_zh: bool) -> tuple[str, str]:
     """The names of a product's group and kind."""
     groups, kinds = _kinds()

@@ -44,6 +44,7 @@ from assistant.demo.return_rules import (
     last_return_day,
     payment_methods,
 )
+from assistant.demo.tastes import Tastes
 
 CUSTOMERS, MOST_ORDERS = 300, 12
 STATE_COUNTS: dict[OrderState, int] = {
@@ -71,12 +72,13 @@ def generate_shop(seed: int = 20261123, products: Sequence[Product] | None = Non
     products = load_catalogue() if products is None else products
     rng = random.Random(seed)
     customers = invent_customers(CUSTOMERS, rng)
+    tastes = Tastes(products, seed)
     plan = _deal_states(customers, rng)
 
     def draw_orders() -> list[Order]:
         by_id = {customer.id: customer for customer in customers}
         return [
-            _draw_order(by_id[customer_id], state, products, random.Random(f"{seed}/{i}"))
+            _draw_order(by_id[customer_id], state, tastes, random.Random(f"{seed}/{i}"))
             for i, (customer_id, state) in enumerate(plan)
         ]
 
@@ -115,14 +117,12 @@ def _may_have(customer: Customer, state: OrderState) -> bool:
     return state != "exchange_pending" or customer.country in EXCHANGE_COUNTRIES
 
 
-def _draw_order(
-    customer: Customer, state: OrderState, products: Sequence[Product], rng: random.Random
-) -> Order:
+def _draw_order(customer: Customer, state: OrderState, tastes: Tastes, rng: random.Random) -> Order:
     # Drawn once, since the rarer fates are the easier ones to find a plausible history for.
     cause = rng.choices(CAUSES, CAUSE_WEIGHTS)[0]
     for _ in range(3000):
         try:
-            return _try_order(customer, state, cause, products, rng)
+            return _try_order(customer, state, cause, tastes, rng)
         except DoesNotFitError:
             continue
     raise RuntimeError(f"no plausible order {state} for a customer in {customer.country}")
@@ -132,13 +132,13 @@ def _try_order(
     customer: Customer,
     state: OrderState,
     cause: RefundReason,
-    products: Sequence[Product],
+    tastes: Tastes,
     rng: random.Random,
 ) -> Order:
     """Draw one order completely, or raise DoesNotFitError if its days do not come out."""
     zone = zone_of(customer.country, customer.region)
     currency = ZONES[zone].currency
-    items = draw_basket(state, customer, currency, products, rng)
+    items = draw_basket(state, customer, currency, tastes, rng)
     goods, discount = goods_of(items)
     plan = _plan(customer, state, cause, items, rng)
     events = build_history(plan, rng)
