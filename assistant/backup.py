@@ -41,7 +41,8 @@ _FOLDERS_LEFT_OUT = frozenset({"engines", "pending"})
 _NAMES_LEFT_OUT = ("*.partial", "*-wal", "*-shm", "*-journal", "*.lock", ".*.partial")
 _SUFFIXES_LEFT_OUT = (".partial", ".training", ".checkpoints")
 # Read before the folders that they point into: what they name is whole by then, and stays.
-_POINTERS = tuple(f"{part}/pointer.json" for part in ("adapters", "propensity", "recommender"))
+_PROMOTED = ("adapters", "product-reranker", "propensity", "recommender")
+_POINTERS = tuple(f"{part}/pointer.json" for part in _PROMOTED)
 _SQLITE = b"SQLite format 3\0"
 _WAIT_SECONDS = 600.0  # for a refresh that runs
 

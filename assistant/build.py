@@ -105,7 +105,7 @@ def _orders(settings: Settings, knowledge: KnowledgeSkill) -> OrderSkill | None:
 
 def _products(settings: Settings, knowledge: KnowledgeBase, skill: KnowledgeSkill) -> ProductSkill:
     """Search of the published products; while there are none the knowledge base is asked."""
-    products = open_product_reranker(settings.engines, settings.knowledge)
+    products = open_product_reranker(settings.home, settings.engines, settings.knowledge)
     catalogue = Catalogue(CatalogueVersions(settings.home), knowledge.encoder, products)
     with suppress(EmptyKnowledge):
         catalogue.shelf(settings.default_language)  # the first customer does not wait for it

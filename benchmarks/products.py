@@ -35,7 +35,7 @@ from numpy.typing import NDArray
 from assistant.settings import Settings, load_settings
 from benchmarks.passages import data_folder
 from benchmarks.retrieval import interval
-from knowledge.build import WEIGHTS
+from knowledge.catalogue.promoted import SHIPPED
 from knowledge.catalogue.refresh import refresh_catalogue
 from knowledge.catalogue.reranker import ProductReranker
 from knowledge.catalogue.search import Catalogue
@@ -211,7 +211,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--judgements", type=Path, help="another file of judgements")
     parser.add_argument("--home", type=Path)
-    parser.add_argument("--reranker", type=Path, default=WEIGHTS / "product-reranker")
+    parser.add_argument("--reranker", type=Path, default=SHIPPED)
     parser.add_argument("--speed", type=int, metavar="PRODUCTS")
     parser.add_argument("--show", action="store_true", help="each query's scores")
     arguments = parser.parse_args()

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +13,7 @@ import typer
 from assistant.settings import load_settings
 from finetune.command_line import DEFAULT_HOME, Home, Json, Resume, clear_errors, show
 from finetune.product_labels import read_searches, read_shelf
-from finetune.reader_commands import RERANKER
+from knowledge.catalogue.promoted import SHIPPED, product_rerankers
 
 product_searches = typer.Typer()
 Labels = Annotated[
@@ -26,23 +27,29 @@ def product_reranker(
     labels: Labels,
     products: Products,
     out: Annotated[Path, typer.Option(help="Folder for the adapter.")],
-    start: Annotated[Path, typer.Option(help="The adapter to go on from.")] = RERANKER,
+    start: Annotated[Path, typer.Option(help="The adapter to go on from.")] = SHIPPED,
+    held: Annotated[
+        float, typer.Option(min=0, max=0.9, help="Share of searches that it is measured on.")
+    ] = 0.2,
     epochs: Annotated[int, typer.Option(min=1)] = 4,
     rate: Annotated[float, typer.Option(min=0)] = 3e-4,
     resume: Resume = False,
+    home: Home = DEFAULT_HOME,
     as_json: Json = False,
 ) -> None:
-    """Train what reads a search beside the products found."""
+    """Train what reads a search beside the products found, and measure it beside the one that is
+    shipped on searches that are held out."""
     from finetune.pair_training import PairRecipe
-    from finetune.product_reranker import train_product_reranker
+    from finetune.product_reranker import held_out, measured, train_product_reranker
 
     with clear_errors():
+        settings = load_settings(home=home)
         shelf = read_shelf(products)
-        searches = read_searches(labels, shelf)
+        learnt, kept = held_out(read_searches(labels, shelf), held)
         recipe = PairRecipe(epochs, rate=rate)
-        train_product_reranker(out, searches, shelf, start, recipe, resume=resume)
-        graded = sum(len(search.judged) for search in searches)
-        show({"out": str(out), "searches": len(searches), "graded": graded}, as_json)
+        train_product_reranker(out, learnt, shelf, start, recipe, resume=resume)
+        manifest = measured(out, learnt, kept, settings.engines)
+        show({"out": str(out)} | asdict(manifest), as_json)
 
 
 @product_searches.command("evaluate-product-reranker")
@@ -62,3 +69,22 @@ def evaluate_product_reranker(
         searches = read_searches(labels, read_shelf(products))
         found = ProductReranker(folder, settings.engines, settings.knowledge.threads)
         show(evaluate(found, searches), as_json)
+
+
+@product_searches.command("promote-product-reranker")
+def promote_product_reranker(
+    folder: Annotated[Path, typer.Argument(help="Folder made by `product-reranker`.")],
+    home: Home = DEFAULT_HOME,
+    as_json: Json = False,
+) -> None:
+    """Search the products of HOME with it, if it is surely better than the one that is shipped; an
+    assistant that runs takes it up at its next start."""
+    with clear_errors():
+        show({"current": product_rerankers(home).promote(folder)}, as_json)
+
+
+@product_searches.command("rollback-product-reranker")
+def rollback_product_reranker(home: Home = DEFAULT_HOME, as_json: Json = False) -> None:
+    """Search with the one promoted before, or the one that is shipped."""
+    with clear_errors():
+        show({"current": product_rerankers(home).rollback()}, as_json)

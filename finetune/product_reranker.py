@@ -1,18 +1,22 @@
 """Train the product reranker: MiniLM with a LoRA adapter that reads (search, product).
 
-It goes on from the reranker's adapter, which has learnt to weigh two texts in several languages.
+The shipped one went on from the reranker's adapter, which has learnt to weigh two texts; a shop's
+own goes on from the shipped one.
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
 import random
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn import functional
@@ -28,8 +32,11 @@ from finetune.pair_training import (
 )
 from finetune.precision import mixed
 from finetune.product_labels import MOST_RELEVANT, Judged, Search, rows_of
-from knowledge.catalogue.reranker import MAX_TOKENS, Suits
+from finetune.recommender_scores import mean_with_interval
+from knowledge.catalogue.promoted import SHIPPED, Manifest, write_manifest
+from knowledge.catalogue.reranker import MAX_TOKENS, ProductReranker, Suits
 from knowledge.catalogue.types import Product
+from knowledge.minilm import adapter_digest
 from knowledge.relevance_net import RelevanceNet
 
 _BEST = 10
@@ -79,10 +86,8 @@ def evaluate_product_reranker(reranker: Suits, searches: Sequence[Search]) -> di
         relevance = reranker.suits(search.query, products)
         told += (relevance >= 0.5).tolist()
         right += [grade >= _SUITS for grade in grades]
-        order = np.argsort(-relevance, kind="stable")
         if max(grades) > 0:
-            ideal = dcg(sorted(grades, reverse=True))
-            ndcgs.append(dcg([grades[row] for row in order]) / ideal)
+            ndcgs.append(_ndcg(relevance, grades))
     if not ndcgs:
         raise DataError("no product suits any of the searches: there is nothing to measure")
     hits = sum(t and r for t, r in zip(told, right, strict=True))
@@ -92,6 +97,52 @@ def evaluate_product_reranker(reranker: Suits, searches: Sequence[Search]) -> di
         "precision": round(hits / max(1, sum(told)), 4),
         "recall": round(hits / max(1, sum(right)), 4),
     }
+
+
+def ahead_of(
+    reranker: Suits, other: Suits, searches: Sequence[Search]
+) -> tuple[float, float, float]:
+    """By how much NDCG@10 is above another's, over searches: the mean and its 95% interval."""
+    apart = []
+    for search in searches:
+        products, grades = zip(*search.judged, strict=True)
+        if max(grades) > 0:
+            ours, theirs = (each.suits(search.query, products) for each in (reranker, other))
+            apart.append(_ndcg(ours, grades) - _ndcg(theirs, grades))
+    return mean_with_interval(np.array(apart))
+
+
+def measured(
+    out: Path, learnt: Sequence[Search], held: Sequence[Search], engines: Path
+) -> Manifest:
+    """Write the manifest of a trained reranker, with what it is worth on searches that were held
+    out, if there are any, and whether it is better there than the shipped one."""
+    reranker, shipped = (ProductReranker(folder, engines) for folder in (out, SHIPPED))
+    manifest = Manifest(
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        weights=adapter_digest(out),
+        searches=len(learnt),
+        graded=sum(len(search.judged) for search in learnt),
+        scores=evaluate_product_reranker(reranker, held) if held else {},
+        ahead=ahead_of(reranker, shipped, held) if held else None,
+    )
+    write_manifest(out, manifest)
+    return manifest
+
+
+def held_out(searches: Sequence[Search], share: float) -> tuple[list[Search], list[Search]]:
+    """(those to learn from, those to measure on): always the same ones, by their words."""
+    learnt: list[Search] = []
+    held: list[Search] = []
+    for search in searches:
+        digest = hashlib.sha256(search.query.casefold().encode()).digest()
+        (held if int.from_bytes(digest[:4]) < share * 2**32 else learnt).append(search)
+    return learnt, held
+
+
+def _ndcg(relevance: NDArray[np.float32], grades: Sequence[float]) -> float:
+    order = np.argsort(-relevance, kind="stable")
+    return dcg([grades[row] for row in order]) / dcg(sorted(grades, reverse=True))
 
 
 def dcg(grades: Sequence[float], best: int = _BEST) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from knowledge import places
+from knowledge.catalogue.promoted import served_reranker
 from knowledge.catalogue.reranker import ProductReranker
 from knowledge.cross_encoder import CrossEncoder
 from knowledge.encoder import Encoder, load_encoder
@@ -37,9 +38,11 @@ def open_knowledge(home: Path, engines: Path, settings: KnowledgeSettings) -> Kn
     return KnowledgeBase(Versions(home), encoder, detector, reranker, settings)
 
 
-def open_product_reranker(engines: Path, settings: KnowledgeSettings) -> ProductReranker:
-    """What reads a search beside the products found."""
-    return ProductReranker(WEIGHTS / "product-reranker", engines, settings.threads)
+def open_product_reranker(
+    home: Path, engines: Path, settings: KnowledgeSettings
+) -> ProductReranker:
+    """What reads a search beside the products found: the home's own, or the shipped one."""
+    return ProductReranker(served_reranker(home), engines, settings.threads)
 
 
 def open_refresher(

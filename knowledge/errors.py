@@ -5,6 +5,7 @@ KnowledgeError
 ├── EmptyKnowledge   nothing has been published yet
 ├── VersionError     a version is missing, damaged, or being written by another process
 ├── EncoderError     the encoder is missing or is not the one expected
+├── RerankerError    a product reranker is incomplete, or does not earn promotion
 ├── RecommenderError a recommender's folder is incomplete, damaged or of another program
 └── PropensityError  a propensity model is missing, damaged, or does not earn promotion
 """
@@ -28,6 +29,10 @@ class VersionError(KnowledgeError):
 
 class EncoderError(KnowledgeError):
     """The encoder's weights are missing or differ from the expected ones."""
+
+
+class RerankerError(KnowledgeError):
+    """A product reranker's folder cannot be used, or must not be promoted."""
 
 
 class RecommenderError(KnowledgeError):

@@ -41,7 +41,9 @@ class Tastes:
         self._seed = seed
         ranked = [product.id for product in products]
         random.Random(f"{seed}/popularity").shuffle(ranked)
-        self._popularity = {name: (n + 1) ** -_ZIPF for n, name in enumerate(ranked)}
+        self._popularity: dict[str, float] = {
+            name: (n + 1) ** -_ZIPF for n, name in enumerate(ranked)
+        }
         self.of = cache(self._of)
 
     def _of(self, customer_id: str) -> Taste:

@@ -24,6 +24,7 @@ from finetune.registry import (
     validate_adapter,
     validate_base,
 )
+from knowledge.catalogue.promoted import product_rerankers
 from knowledge.check import check
 from knowledge.errors import EmptyKnowledge, KnowledgeError
 from knowledge.minilm import ADAPTER, ENCODER_ADAPTER, minilm_folder, verify_minilm
@@ -141,7 +142,7 @@ class Adapters:
                 yield ok("intents trained for this home")
             except (OSError, ValueError) as error:
                 yield broken(f"{manifest}: {error}", "train them again, or remove the folder")
-        for models in (recommenders(home), propensity_models(home)):
+        for models in (recommenders(home), propensity_models(home), product_rerankers(home)):
             try:
                 if folder := models.current():
                     models.read(folder)

@@ -89,7 +89,7 @@ def catalogue_app(place_of: Callable[[Path | None], Place]) -> typer.Typer:
         with clear_errors():
             place = place_of(home)
             encoder = load_encoder(place.settings.encoder, place.engines, place.settings.threads)
-            reranker = open_product_reranker(place.engines, place.settings)
+            reranker = open_product_reranker(place.home, place.engines, place.settings)
             shop = Catalogue(CatalogueVersions(place.home), encoder, reranker)
             language = language or Detector().detect(text).language
             found = shop.find(shop.parse(text, language), language, k)

@@ -6,7 +6,7 @@ it tells a laptop from a bag for laptops, which words and vectors do not.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence, Set
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -64,7 +64,7 @@ class ProductReranker:
         return [float(relevance) for _, (relevance,) in self._engine.run(pairs)]
 
 
-def gist(product: Product, asked: Collection[str]) -> str:
+def gist(product: Product, asked: Set[str]) -> str:
     """What a product is, and of what is said of it first what has words that are asked for."""
     known = (*levels(product.category)[-2:], product.brand, product.colour)
     title = product.title.casefold()

@@ -9,14 +9,18 @@ import pytest
 
 from finetune.errors import DataError
 from finetune.pair_training import PairRecipe
-from finetune.product_labels import gain, read_searches, read_shelf, rows_of
+from finetune.product_labels import Search, gain, read_searches, read_shelf, rows_of
 from finetune.product_reranker import (
+    ahead_of,
     dcg,
     evaluate_product_reranker,
+    held_out,
+    measured,
     train_product_reranker,
 )
-from finetune.reader_commands import RERANKER
+from knowledge.catalogue.promoted import SHIPPED, read_manifest
 from knowledge.catalogue.reranker import ProductReranker
+from knowledge.catalogue.types import Product
 
 KINDS = {"zirp": "garden zirp", "mundle": "steel mundle", "quolt": "wool quolt"}
 SHELF = [
@@ -78,12 +82,34 @@ def test_what_was_learnt_of_searches_is_read_the_same_when_it_serves(tmp_path, f
     shelf = read_shelf([files[1]])
     searches = read_searches([files[0]], shelf)
     recipe = PairRecipe(epochs=8, batch=16, rate=1e-3)
-    train_product_reranker(tmp_path / "out", searches, shelf, RERANKER, recipe)
+    train_product_reranker(tmp_path / "out", searches, shelf, SHIPPED, recipe)
     reranker = ProductReranker(tmp_path / "out", tmp_path / "engines")
     found = evaluate_product_reranker(reranker, searches)
     assert found["ndcg@10"] > 0.95
     assert found["precision"] > 0.9
     assert found["recall"] > 0.9
+    manifest = measured(tmp_path / "out", searches, searches, tmp_path / "engines")
+    assert manifest == read_manifest(tmp_path / "out")
+    assert manifest.scores == found
+    assert (manifest.searches, manifest.graded) == (3, 45)
+    mean, low, high = manifest.ahead
+    assert low <= mean <= high
+
+
+def test_it_is_ahead_by_what_each_search_gains():
+    products = [Product(str(n), str(n)) for n in range(2)]
+    searches = [Search(str(n), "en", tuple(zip(products, (3, 0), strict=True))) for n in range(8)]
+    mean, low, high = ahead_of(Nothing(), Backwards(), searches)
+    assert mean == low == high == pytest.approx(1 - 1 / np.log2(3))
+
+
+def test_the_same_searches_are_held_out_each_time():
+    searches = [Search(str(n), "en", ()) for n in range(400)]
+    learnt, held = held_out(searches, 0.25)
+    assert 70 < len(held) < 130
+    assert sorted([*learnt, *held], key=searches.index) == searches
+    assert held_out(searches[::-1], 0.25)[1] == held[::-1]
+    assert held_out(searches, 0)[1] == []
 
 
 def test_searches_that_nothing_suits_measure_nothing(files, tmp_path):
@@ -99,3 +125,10 @@ class Nothing:
 
     def suits(self, search, products):
         return np.zeros(len(products), np.float32)
+
+
+class Backwards:
+    """Suits: the last one does best."""
+
+    def suits(self, search, products):
+        return np.arange(len(products), dtype=np.float32)
