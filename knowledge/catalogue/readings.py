@@ -6,10 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from knowledge.catalogue.reranker import Suits
-from knowledge.catalogue.shelf import Shelf
+from knowledge.catalogue.shelf import Mask, Shelf
 
-# Products that are read of those that meet the same constraints, and in all: what 300 ms allow.
-_AT_ONCE, _IN_ALL = 24, 72
+# Products that are read of those that meet the same constraints: the best by rank, and the nearest
+# by meaning, for words keep a bag for laptops before a laptop that is called a notebook. And in
+# all.
+_BY_RANK, _NEAREST, _IN_ALL = 24, 12, 72
 
 
 class Readings:
@@ -21,13 +23,16 @@ class Readings:
         self._left = _IN_ALL if reranker else 0
         self.relevance = np.full(len(shelf), np.nan, np.float32)
 
-    def read(self, rank: NDArray[np.floating]) -> None:
-        """Read the best rows by a rank (rows,), in which -inf leaves one out; each title once."""
+    def read(self, within: Mask, rank: NDArray[np.floating], cosine: NDArray[np.floating]) -> None:
+        """Read the best of some rows by rank and by cosine (rows,), each title once."""
         if self._reranker is None or not self._left:
             return
-        best = [row for row in np.argsort(-rank, kind="stable")[:_IN_ALL] if rank[row] > -np.inf]
-        titled = dict.fromkeys(int(self._shelf.alike(row)[0]) for row in best)
-        first = list(titled)[:_AT_ONCE]
+        rows = np.flatnonzero(within)
+        first = dict.fromkeys(
+            row
+            for by, count in ((rank, _BY_RANK), (cosine, _NEAREST))
+            for row in self._titled(rows[np.argsort(-by[rows], kind="stable")], count)
+        )
         new = [row for row in first if np.isnan(self.relevance[row])][: self._left]
         if not new:
             return
@@ -35,3 +40,8 @@ class Readings:
         products = [self._shelf.products[row] for row in new]
         for row, suits in zip(new, self._reranker.suits(self._text, products), strict=True):
             self.relevance[self._shelf.alike(row)] = suits
+
+    def _titled(self, rows: NDArray[np.int64], count: int) -> list[int]:
+        """The first rows of so many titles."""
+        titled = dict.fromkeys(self._shelf.alike(row)[0] for row in rows[:_IN_ALL].tolist())
+        return list(titled)[:count]

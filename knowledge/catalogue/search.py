@@ -49,7 +49,7 @@ _ALIKE = 0.6  # of the best rank, from which products are put in order of price
 _CHECKED, _DENIED = 30, 0.5  # so many are read for words that they deny, and what those count for
 # What the reranker's word counts for beside the rank by words and meaning; from which relevance a
 # product is what is meant, and from which it may be shown as the nearest there is.
-_BY_READING, _SURE_READING, _NEAR_READING = 1.0, 0.4, 0.15
+_BY_READING, _SURE_READING, _NEAR_READING = 0.75, 0.4, 0.15
 _REMEMBERED = 256  # searches; one turn asks for the same twice
 
 Fit = Literal["sure", "near", "none"]
@@ -177,7 +177,7 @@ class _Search:
         """The products that meet the constraints, of which the best are read."""
         met = self._all(kept)
         if self.scores is not None:
-            self.readings.read(np.where(met, self.scores.rank, -np.inf))
+            self.readings.read(met, self.scores.rank, self.scores.cosine)
         return met
 
     def _told(

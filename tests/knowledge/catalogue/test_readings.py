@@ -37,32 +37,35 @@ def shelf(versions, encoder) -> Shelf:
     catalogue.close()
 
 
-def test_the_best_rows_are_read_and_each_title_once(shelf):
+def test_the_best_rows_by_rank_and_the_nearest_are_read_and_each_title_once(shelf):
     counted = Counted()
     readings = Readings(shelf, "lamp", counted)
+    everything = np.ones(len(shelf), bool)
     rank = np.arange(len(shelf), 0, -1).astype(float)
-    readings.read(rank)
-    assert counted.read == [f"Lamp number {n}" for n in range(24)]
-    readings.read(rank)
-    assert len(counted.read) == 24
+    readings.read(everything, rank, np.roll(rank, 60))
+    read = [*range(24), *range(60, 72)]
+    assert counted.read == [f"Lamp number {n}" for n in read]
+    readings.read(everything, rank, np.roll(rank, 60))
+    assert len(counted.read) == len(read)
     assert readings.relevance[7] == pytest.approx(0.7)
     assert readings.relevance[120] == readings.relevance[0] == 0  # the same in green
-    assert np.isnan(readings.relevance[24:120]).all()
+    assert np.isnan(readings.relevance[[*range(24, 60), *range(72, 120)]]).all()
 
 
-def test_what_a_rank_leaves_out_is_not_read_and_no_search_reads_on_and_on(shelf):
+def test_what_a_constraint_leaves_out_is_not_read_and_no_search_reads_on_and_on(shelf):
     counted = Counted()
     readings = Readings(shelf, "lamp", counted)
+    rank = np.ones(len(shelf))
     for start in range(0, 120, 12):
-        rank = np.full(len(shelf), -np.inf)
-        rank[start : start + 12] = 1.0
-        readings.read(rank)
+        within = np.zeros(len(shelf), bool)
+        within[start : start + 12] = True
+        readings.read(within, rank, rank)
     assert counted.read == [f"Lamp number {n}" for n in range(72)]
 
 
 def test_without_a_reranker_nothing_is_read(shelf):
     readings = Readings(shelf, "lamp", None)
-    readings.read(np.ones(len(shelf)))
+    readings.read(np.ones(len(shelf), bool), np.ones(len(shelf)), np.ones(len(shelf)))
     assert np.isnan(readings.relevance).all()
 
 
