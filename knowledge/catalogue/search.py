@@ -49,7 +49,7 @@ _ALIKE = 0.6  # of the best rank, from which products are put in order of price
 _CHECKED, _DENIED = 30, 0.5  # so many are read for words that they deny, and what those count for
 # What the reranker's word counts for beside the rank by words and meaning; from which relevance a
 # product is what is meant, and from which it may be shown as the nearest there is.
-_BY_READING, _SURE_READING, _NEAR_READING = 0.75, 0.4, 0.15
+_BY_READING, _SURE_READING, _NEAR_READING = 0.75, 0.5, 0.2
 _REMEMBERED = 256  # searches; one turn asks for the same twice
 
 Fit = Literal["sure", "near", "none"]
@@ -223,7 +223,8 @@ class _Search:
             return np.where(np.isnan(read), scores.cosine >= _NEAR_COSINE, read >= _NEAR_READING)
         meant = (scores.naming >= _SURE_NAMING) & (scores.cosine >= _LEAST_COSINE)
         meant |= scores.cosine >= _SURE_COSINE
-        meant = np.where(np.isnan(read), meant, read >= _SURE_READING)
+        seen = (scores.cosine >= _LEAST_COSINE) | (scores.coverage >= _SURE_NAMING)
+        meant = np.where(np.isnan(read), meant, seen & (read >= _SURE_READING))
         if any(map(str.isdigit, self.wanted.text)):  # a code says nothing to the networks
             meant |= scores.coverage > _CODED
         return meant
