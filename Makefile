@@ -28,6 +28,8 @@ demo: setup                ## give the home the demo shop's documents, adapter, 
 	@test -f $(HOME_FOLDER)/records.sqlite || $(BIN)/python -m assistant.demo --home $(HOME_FOLDER)
 	@test -f $(HOME_FOLDER)/propensity/pointer.json || \
 		$(BIN)/python -m finetune promote-propensity assistant/demo/weights/outlook --home $(HOME_FOLDER)
+	@test -f $(HOME_FOLDER)/recommender/pointer.json || \
+		$(BIN)/python -m finetune promote-recommender assistant/demo/weights/recommender --home $(HOME_FOLDER)
 	@test -f $(HOME_FOLDER)/catalogue/current || \
 		($(BIN)/python -m assistant.demo --goods $(HOME_FOLDER)/goods.jsonl && \
 		$(BIN)/python -m knowledge catalogue $(HOME_FOLDER)/goods.jsonl --home $(HOME_FOLDER))
