@@ -21,7 +21,8 @@ from assistant.demo.goods import kind_of
 # A product's sales fall with its rank by this power: the best-selling tenth makes 46%.
 _ZIPF = 0.75
 _INTERESTS, _INTERESTED = 2, 8.0  # groups of a customer, and how much likelier they buy there
-_HABITS, _USED_UP = 5, 6.0  # products bought again and again, and how much likelier what is used up
+_SELDOM = frozenset({"furniture", "gift_cards"})  # nobody's interest
+_HABITS = 5  # things that are used up and that a customer buys again and again
 _HABITUAL, _TOGETHER = 0.45, 0.4  # chances that a line is a habit, or goes with the first line
 
 
@@ -49,13 +50,13 @@ class Tastes:
     def _of(self, customer_id: str) -> Taste:
         """The taste of a customer."""
         rng = random.Random(f"{self._seed}/taste/{customer_id}")
-        groups = sorted({product.group for product in self.products})
+        groups = sorted({product.group for product in self.products} - _SELDOM)
         interests = frozenset(rng.sample(groups, min(_INTERESTS, len(groups))))
-        weights = [
-            self._weight(p, interests) * (_USED_UP if kind_of(p) in _told()["used_up"] else 1.0)
-            for p in self.products
-        ]
-        habits = rng.choices(self.products, weights, k=_HABITS)
+        left = [p for p in self.products if kind_of(p) in _told()["used_up"]]
+        habits: list[Product] = []
+        while left and len(habits) < _HABITS:
+            habits += rng.choices(left, [self._weight(p, interests) for p in left])
+            left = [product for product in left if product.title != habits[-1].title]
         return Taste(interests, frozenset(product.id for product in habits))
 
     def choose(self, customer_id: str, shelf: Sequence[Product], rng: random.Random) -> Product:

@@ -46,6 +46,9 @@ def test_a_customer_buys_mostly_what_interests_them_and_what_they_are_used_to(ta
     drawn = [tastes.choose("C-1", PRODUCTS, rng) for _ in range(400)]
     liked = [p for p in drawn if p.group in taste.interests or p.id in taste.habits]
     assert len(liked) > 280
+    habits = [p for p in PRODUCTS if p.id in taste.habits]
+    assert {kind_of(p) for p in habits} <= set(_told()["used_up"])
+    assert len({p.title for p in habits}) == 5
     assert tastes.of("C-1") == Tastes(PRODUCTS, 7).of("C-1")
     assert tastes.of("C-1") != tastes.of("C-2")
 
