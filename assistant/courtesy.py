@@ -65,10 +65,10 @@ _AGE = re.compile(
 )
 # A passage that has a condition of age, or may have: then a customer's own says something.
 _AGES = re.compile(
-    r"\b(?:age[ds]?|years old|(?:under|over) \d\d\b|\d\d (?:or|and) (?:over|older|under)|adults?"
-    r"|minors?|pensioners?|seniors?|alter|jahre alt|volljährig|minderjährig|edad|años"
-    r"|mayor(?:es)? de)"
-    r"|岁|年龄|成年|老年",
+    r"\b(?:age[ds]?|years old|(?:under|over)[- ]\d\ds|\d\d (?:or|and) (?:over|older|under)|adults?"
+    r"|minors?|pensioners?|seniors?|alters?|jahre alt|volljährig|minderjährig|senioren"
+    r"|edad|(?:mayor|menor)(?:es)? de \d\d|jubilad[oa]s?)\b"
+    r"|\d岁|年龄|成年|老年|老人",
     re.IGNORECASE,
 )
 _ASKS = re.compile(r"[?？]|吗|呢")
