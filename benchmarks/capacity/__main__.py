@@ -84,8 +84,8 @@ def of_role(measured: Mapping[str, Any], role: str) -> list[dict[str, Any]]:
 def fitted(measured: Mapping[str, Any], seconds: float) -> Calibration:
     """The model that comes nearest to the loads that are there to fit it to: least squares of the
     logarithms of p50 and p95 of simulated runs of so many seconds."""
-    bare = Calibration.of(of_role(measured, "light")[0], measured["cores"])
     loads = of_role(measured, "fit")
+    bare = Calibration.of(of_role(measured, "light")[0], loads, measured["cores"])
     seen = [np.percentile(kind_replies(load), (50, 95)) for load in loads]
 
     def errors(values: Sequence[float]) -> list[float]:

@@ -22,7 +22,7 @@ collections of garbage), and what several processes on one machine gain.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from random import Random
@@ -60,8 +60,11 @@ class Calibration:
     pace: float = 1.0
 
     @classmethod
-    def of(cls, light: Mapping[str, Any], cores: int) -> Calibration:
-        """From a run in which hardly anybody waited for anybody else."""
+    def of(
+        cls, light: Mapping[str, Any], others: Sequence[Mapping[str, Any]], cores: int
+    ) -> Calibration:
+        """From a load in which hardly anybody waited for anybody else, and for `think` from others,
+        which have more turns: a full server's waiting times hang on it."""
         samples, arrivals = light["samples"], len(light["samples"]["arrival_seconds"])
         replies = kind_replies(light)
         turns = [
@@ -71,9 +74,6 @@ class Calibration:
             for ms in stages["total"]
         ]
         received = float(np.mean(samples["sign_of_life_ms"])) / 1000
-        # The interactive response time law (Lazowska et al., Quantitative System Performance,
-        # 1984, section 3.4): customers = messages a second * (thinking + waiting).
-        cycle = light["customers"] * light["seconds"] / arrivals
         other = sum(
             row["n"] * row["p50"] / 1000
             for name, row in light["requests"].items()
@@ -86,7 +86,7 @@ class Calibration:
             stored=max(0.0, float(np.mean(replies)) - float(np.mean(turns)) - received),
             client=light["cpu_seconds"]["client"] / arrivals,
             other=other / arrivals,
-            think=(cycle - float(np.mean(replies))) / light["think_seconds"],
+            think=float(np.mean([_thinking(load) for load in others])),
         )
 
     def fitted(self, python: float, pace: float) -> Calibration:
@@ -99,6 +99,15 @@ def kind_replies(load: Mapping[str, Any]) -> list[float]:
     answered from the store."""
     by_kind = load["samples"]["reply_ms"]
     return [ms / 1000 for kind in KINDS for ms in by_kind.get(kind, ())]
+
+
+def _thinking(load: Mapping[str, Any]) -> float:
+    """Mean time between a reply and the next message, of its median, by the interactive response
+    time law (Lazowska et al., Quantitative System Performance, 1984, section 3.4): customers =
+    messages a second * (thinking + waiting)."""
+    cycle = load["customers"] * load["seconds"] / len(load["samples"]["arrival_seconds"])
+    waiting = float(np.mean(kind_replies(load)))
+    return float((cycle - waiting) / load["think_seconds"])
 
 
 @dataclass(frozen=True, slots=True)
