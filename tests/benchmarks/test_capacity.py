@@ -139,6 +139,27 @@ def test_a_model_of_another_machine_is_found_out(
     assert "missed" in capsys.readouterr().out
 
 
+def test_a_check_tells_a_machine_that_was_slower_from_a_model_that_is_wrong(
+    measured: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    loads = json.loads(measured.read_text())
+    slow = made_up("check", 35, MODEL.fitted(MODEL.python, 1.1 * MODEL.pace))
+    of_fit = [load for load in loads["loads"] if load["role"] == "fit"]
+    usual = np.mean([5.2 / len(load["samples"]["arrival_seconds"]) for load in of_fit])
+    turns = len(slow["samples"]["arrival_seconds"])
+    slow["cpu_seconds"] = {"client": 0.0, "server": 1.1 * usual * turns}
+    loads["loads"] = [*of_fit, slow]
+    measured.write_text(json.dumps(loads))
+    model = tmp_path / "model.json"
+    model.write_text(json.dumps(asdict(MODEL)))
+    with pytest.raises(SystemExit):
+        commands.main(["check", str(measured), str(model), *SHORT])
+    row = capsys.readouterr().out.splitlines()[1].split()
+    off, at_its_pace = (float(cell.rstrip("%")) for cell in row if cell.endswith("%"))
+    assert off < -15
+    assert abs(at_its_pace) < 10
+
+
 def test_predictions_go_from_ten_conversations_to_a_hundred_thousand(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
