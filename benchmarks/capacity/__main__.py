@@ -46,6 +46,7 @@ _WITHIN = 0.2
 _CONVERSATIONS = (10, 30, 100, 300, 1_000, 3_000, 10_000, 30_000, 100_000)
 _LIGHT_THINK_SECONDS = 0.3  # enough messages from one customer, and never two at once
 _LEAST_MINUTES = 1.5
+_LIGHT_SHARE = 0.5  # of the minutes of the largest load, for some 200 turns in two
 _BOUNDS = ((0.0, 0.6), (1.0, 1.2))  # of `python` and `pace`
 
 
@@ -60,7 +61,8 @@ def measure(given: argparse.Namespace) -> None:
     )
     loads = []
     for role, customers, think in planned:
-        minutes = max(min(_LEAST_MINUTES, given.minutes), given.minutes * customers / most)
+        share = _LIGHT_SHARE if role == "light" else customers / most
+        minutes = max(min(_LEAST_MINUTES, given.minutes), given.minutes * share)
         command = [
             sys.executable, "-m", "benchmarks.load", "--json", f"--customers={customers}",
             f"--minutes={minutes}", f"--think={think}", f"--spread={think}",
