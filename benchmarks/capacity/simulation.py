@@ -1,16 +1,17 @@
 """A discrete-event simulation with the two kinds of station that a server is made of: threads, for
-which one waits in line, and cores, which whoever computes shares.
+which one waits in line, and a machine, whose cores and lock of Python those who compute share.
 
-Not simpy, which is well kept: its resources are lines, while cores are shared by slices of time,
-so that each arrival would have to interrupt every job there and start it again with what is left.
-With a virtual clock (Parekh and Gallager, IEEE/ACM Transactions on Networking 1(3), 1993, section
-III) an arrival costs one push on a heap, however many share.
+Not simpy, which is well kept: its resources are lines, while cores and the lock are shared by
+slices of time, so that each arrival would have to interrupt every job there and start it again with
+what is left. With a virtual clock (Parekh and Gallager, IEEE/ACM Transactions on Networking 1(3),
+1993, section III) an arrival costs one push on a heap, however many share.
 """
 
 from __future__ import annotations
 
 import heapq
 import itertools
+import math
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -65,48 +66,94 @@ class Line:
             self._free += 1
 
 
-class Shared:
-    """Cores that jobs share equally. `capacity` jobs run at full speed side by side; of n, more
-    than that, each runs at capacity / n. `busy` is the work done, in seconds at full speed."""
+class _Alike:
+    """Jobs that all run at one speed: the time that each has run which was there from the start,
+    and of each the time at which it ends."""
 
-    def __init__(self, clock: Clock, capacity: float) -> None:
-        self.clock = clock
-        self.capacity = capacity
-        self.busy = 0.0
-        self._virtual = 0.0  # seconds of work that each job has had that was there from the start
-        self._told = 0.0  # when that was
-        self._jobs: list[tuple[float, int, Then]] = []
+    def __init__(self) -> None:
+        self.virtual = 0.0
+        self.ends: list[tuple[float, int, int, Then]] = []
+        self.threads = 0  # of all of them
         self._order = itertools.count()
+
+    def add(self, seconds: float, threads: int, then: Then) -> None:
+        self.threads += threads
+        entry = (self.virtual + seconds, next(self._order), threads, then)
+        heapq.heappush(self.ends, entry)
+
+    def pop(self) -> Then:
+        _, _, threads, then = heapq.heappop(self.ends)
+        self.threads -= threads
+        return then
+
+    def left(self, speed: float) -> float:
+        """Seconds until the first one ends at a speed."""
+        return max(0.0, self.ends[0][0] - self.virtual) / speed if self.ends else math.inf
+
+
+class Machine:
+    """Cores, and the lock of one Python process.
+
+    Python code computes with the lock, one job at a time by turns so short that they share it
+    equally; native code (an encoder, SQLite) computes without it, on as many threads as it says.
+    The holder of the lock and native threads share the cores equally: with n of them each runs at
+    full speed, or at cores / n. `busy` is what the cores worked, `held` how long the lock was held,
+    in seconds."""
+
+    def __init__(self, clock: Clock, cores: int) -> None:
+        self.clock = clock
+        self.cores = cores
+        self.busy = self.held = 0.0
+        self._python, self._native = _Alike(), _Alike()
+        self._told = 0.0  # when the times above were right
         self._version = 0
 
-    def work(self, seconds: float, then: Then) -> None:
-        """A job of so many seconds at full speed."""
+    def python(self, seconds: float, then: Then) -> None:
+        """A job of so many seconds with the lock."""
+        self._add(self._python, seconds, 1, then)
+
+    def native(self, seconds: float, then: Then, threads: int = 1) -> None:
+        """A job of so many seconds without the lock on each of its threads."""
+        self._add(self._native, seconds, threads, then)
+
+    def _add(self, jobs: _Alike, seconds: float, threads: int, then: Then) -> None:
         self._advance()
-        heapq.heappush(self._jobs, (self._virtual + seconds, next(self._order), then))
+        jobs.add(seconds, threads, then)
         self._plan()
 
-    @property
-    def _speed(self) -> float:
-        return min(1.0, self.capacity / len(self._jobs)) if self._jobs else 0.0
+    def _speeds(self) -> tuple[int, float, float]:
+        """(threads that can run, speed of a Python job, speed of a native thread)."""
+        waiting = self._python.threads
+        running = min(1, waiting) + self._native.threads
+        share = min(1.0, self.cores / max(1, running))
+        return running, share / max(1, waiting), share
 
     def _advance(self) -> None:
-        done = (self.clock.now - self._told) * self._speed
-        self._virtual += done
-        self.busy += done * len(self._jobs)
+        past = self.clock.now - self._told
+        running, python, native = self._speeds()
+        self._python.virtual += past * python
+        self._native.virtual += past * native
+        self.busy += past * native * running
+        self.held += past * bool(self._python.ends)
         self._told = self.clock.now
 
     def _plan(self) -> None:
         """Say when the next job ends, if nothing comes in between."""
         self._version += 1
-        if self._jobs:
-            left, version = self._jobs[0][0] - self._virtual, self._version
-            self.clock.after(max(0.0, left) / self._speed, lambda: self._end(version))
+        version = self._version
+        _, python, native = self._speeds()
+        seconds, jobs = min(
+            ((self._python.left(python), self._python), (self._native.left(native), self._native)),
+            key=lambda end: end[0],
+        )
+        if jobs.ends:
+            self.clock.after(seconds, lambda: self._end(version, jobs))
 
-    def _end(self, version: int) -> None:
+    def _end(self, version: int, jobs: _Alike) -> None:
         if version != self._version:
             return
         self._advance()
-        _, _, then = heapq.heappop(self._jobs)
+        then = jobs.pop()
         self._plan()
         then()
 

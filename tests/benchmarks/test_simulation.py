@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 
-from benchmarks.capacity.simulation import Clock, Interval, Line, Shared, Then, batch_means
+from benchmarks.capacity.simulation import Clock, Interval, Line, Machine, Then, batch_means
 
 MOST = 60_000
 Service = Callable[[Random], float]
@@ -44,19 +44,34 @@ def waiting_in_line(rate: float, service: Service, servers: int) -> Interval:
     return batch_means(waits[MOST // 10 :])
 
 
-def time_on_shared_cores(rate: float, service: Service, capacity: float) -> Interval:
+Job = Callable[[Machine, float, Then], None]
+
+
+def time_on_a_machine(rate: float, service: Service, cores: int, job: Job) -> Interval:
     """Time until the work is done."""
-    stations: list[Shared] = []
+    machines: list[Machine] = []
     times: list[float] = []
 
     def enter(clock: Clock, seconds: float) -> None:
-        if not stations:
-            stations.append(Shared(clock, capacity))
+        if not machines:
+            machines.append(Machine(clock, cores))
         came = clock.now
-        stations[0].work(seconds, lambda: times.append(clock.now - came))
+        job(machines[0], seconds, lambda: times.append(clock.now - came))
 
     arrivals(rate, service, enter)
     return batch_means(times[MOST // 10 :])
+
+
+def python(machine: Machine, seconds: float, then: Then) -> None:
+    machine.python(seconds, then)
+
+
+def native(machine: Machine, seconds: float, then: Then) -> None:
+    machine.native(seconds, then)
+
+
+def native_on_every_core(machine: Machine, seconds: float, then: Then) -> None:
+    machine.native(seconds, then, threads=machine.cores)
 
 
 def exponential(rng: Random) -> float:
@@ -96,27 +111,47 @@ def test_one_server_with_constant_services_waits_half_as_long_as_m_d_1() -> None
 
 
 @pytest.mark.parametrize("service", [exponential, constant])
-def test_a_shared_core_takes_as_long_whatever_the_services_are(service: Service) -> None:
+@pytest.mark.parametrize("job", [python, native_on_every_core])
+def test_what_is_one_at_a_time_takes_as_long_whatever_the_services_are(
+    service: Service, job: Job
+) -> None:
     load = 0.7
-    seen = time_on_shared_cores(load, service, 1.0)
+    seen = time_on_a_machine(load, service, 2, job)
     assert seen.holds(1 / (1 - load)), "M/G/1 with processor sharing (Kleinrock II, section 4.4)"
     assert seen.half < 0.15 * seen.mean
 
 
-def test_shared_cores_with_exponential_work_take_as_long_as_m_m_c() -> None:
-    seen = time_on_shared_cores(1.4, exponential, 2.0)
+def test_native_jobs_share_the_cores_and_take_as_long_as_m_m_c() -> None:
+    seen = time_on_a_machine(1.4, exponential, 2, native)
     assert seen.holds(1 + erlang_c(2, 1.4) / (2 - 1.4)), "the same Markov chain"
 
 
-def test_jobs_alone_run_at_full_speed_and_side_by_side_share_what_there_is() -> None:
+def test_the_lock_and_then_enough_cores_are_two_stations_one_after_the_other() -> None:
+    def both(machine: Machine, seconds: float, then: Then) -> None:
+        machine.python(seconds, lambda: machine.native(0.5, then))
+
+    seen = time_on_a_machine(0.7, exponential, 64, both)
+    assert seen.holds(1 / 0.3 + 0.5), "Jackson: the second one sees a Poisson process as well"
+
+
+def test_who_waits_for_the_lock_takes_no_core_and_who_holds_it_takes_one() -> None:
     clock = Clock()
-    cores, ended = Shared(clock, 1.5), []
-    for name, at, work in (("a", 0.0, 3.0), ("b", 1.0, 1.0), ("c", 9.0, 1.0)):
-        clock.after(at, lambda n=name, w=work: cores.work(w, lambda: ended.append((n, clock.now))))
+    machine, ended = Machine(clock, 2), {}
+
+    def start(name: str, kind: Callable[[float, Then], None], seconds: float) -> None:
+        kind(seconds, lambda: ended.update({name: clock.now}))
+
+    start("a", machine.python, 1.0)
+    start("b", machine.python, 1.0)
+    start("c", machine.native, 2.0)
+    clock.run(10.0)
+    assert ended == pytest.approx({"a": 2.0, "b": 2.0, "c": 2.0}), "two cores are enough"
+    assert (machine.busy, machine.held) == pytest.approx((4.0, 2.0))
+    start("d", machine.python, 1.0)
+    machine.native(1.0, lambda: ended.update(e=clock.now), threads=2)
     clock.run(20.0)
-    b = 1.0 + 1.0 / 0.75
-    assert ended == [("b", pytest.approx(b)), ("a", pytest.approx(b + 1.0)), ("c", 10.0)]
-    assert cores.busy == pytest.approx(5.0)
+    assert (ended["d"], ended["e"]) == pytest.approx((11.5, 11.5)), "three threads on two cores"
+    assert machine.busy == pytest.approx(7.0)
 
 
 def test_an_interval_that_is_off_does_not_hold() -> None:
