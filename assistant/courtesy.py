@@ -59,7 +59,7 @@ _SELF = re.compile(
 # From 21 on, where nothing is forbidden any more: what a child may do decides answers.
 _YEARS = r"(?:2[1-9]|[3-9]\d|1\d\d|[二三四五六七八九]十[一二三四五六七八九]?)"
 _AGE = re.compile(
-    rf"^(?:i['’]?m|i am|ich bin) {_YEARS}(?= ?(?:years old|jahre alt|and\b|und\b|[.,!]))"
+    rf"^(?:i['’]?m|i am|ich bin) {_YEARS}(?: years old| jahre alt|(?= ?(?:and\b|und\b|[.,!])))"
     rf"|\b{_YEARS}[- ]years?[- ]old\b|^tengo {_YEARS} años\b|{_YEARS}岁",
     re.IGNORECASE,
 )

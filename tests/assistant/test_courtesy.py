@@ -105,6 +105,6 @@ def test_a_grown_ups_age_counts_only_where_a_page_speaks_of_ages(said: str) -> N
     asked = "How long is a gift card valid?"
     text = f"{said}{joint}{asked}"
     assert without_self_description(text, PAGES) == asked
-    near = "An agent offers alternatives for orders over 50 EUR; dos años de garantía."
+    near = "An old agent offers alternatives for orders over 50 EUR; two years, dos años."
     assert without_self_description(text, [*PAGES, near]) == asked
     assert without_self_description(text, [*PAGES, "Free for those aged 65 and over."]) == ""
