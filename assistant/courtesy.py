@@ -95,13 +95,12 @@ def without_self_description(text: str, passages: Sequence[str], language: str =
         if not _SELF.match(sentence) or _ASKS.search(sentence):
             return False
         bare = sentence if ages_count else _AGE.sub("", sentence)
-        if _DIGIT.search(bare):
+        if _DIGIT.search(bare) or countries_in(with_countries(sentence), language):
             return False
-        said = content_words(bare)
-        if not said:  # an age, and nothing else
-            return bare != sentence
-        unknown = sum(word not in known for word in said)
-        return 2 * unknown > len(said) and not countries_in(with_countries(sentence), language)
+        said = content_words(sentence)
+        of_age = set(said) - set(content_words(bare))
+        unknown = sum(word not in known or word in of_age for word in said)
+        return 2 * unknown > len(said)
 
     sentences = split_sentences(text)
     kept = [s for s in sentences if not is_aside(s)]
