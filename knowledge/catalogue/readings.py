@@ -11,7 +11,7 @@ from knowledge.catalogue.shelf import Mask, Shelf
 # Products that are read of those that meet the same constraints: the best by rank, and the nearest
 # by meaning, for words keep a bag for laptops before a laptop that is called a notebook. And in
 # all.
-_BY_RANK, _NEAREST, _IN_ALL = 24, 12, 72
+_BY_RANK, _NEAREST, _IN_ALL = 12, 12, 48
 
 
 class Readings:
