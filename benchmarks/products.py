@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import sys
 import tempfile
 import time
@@ -35,6 +34,7 @@ from numpy.typing import NDArray
 from assistant.settings import Settings, load_settings
 from benchmarks.passages import data_folder
 from benchmarks.retrieval import interval
+from finetune.product_labels import BEST, ndcg
 from knowledge.catalogue.promoted import SHIPPED
 from knowledge.catalogue.refresh import refresh_catalogue
 from knowledge.catalogue.reranker import ProductReranker
@@ -48,7 +48,7 @@ from knowledge.terms import Terms
 from knowledge.versions import CatalogueVersions
 
 _MAX_BYTES = 500_000_000
-_BEST, _DEEP = 10, 100  # products of a result; of one from which unjudged ones are left out
+_DEEP = 100  # products of a result, from which unjudged ones may be left out
 _SEED, _DRAWS = 1, 10_000
 _CENTS = 100
 Row = Mapping[str, Any]
@@ -80,14 +80,8 @@ def judgements(path: Path) -> dict[str, dict[str, float]]:
     return dict(judged)
 
 
-def ndcg(found: Sequence[str], judged: Mapping[str, float], best: int = _BEST) -> float:
-    """Of one query; 0 where no product is relevant."""
-
-    def gain(grades: Sequence[float]) -> float:
-        return sum((2**g - 1) / math.log2(n + 2) for n, g in enumerate(grades[:best]))
-
-    ideal = gain(sorted(judged.values(), reverse=True))
-    return gain([judged.get(name, 0.0) for name in found]) / ideal if ideal else 0.0
+def _ndcg(found: Sequence[str], judged: Mapping[str, float]) -> float:
+    return ndcg([judged.get(name, 0.0) for name in found], judged.values())
 
 
 def text_of(row: Row) -> str:
@@ -167,7 +161,7 @@ def compare(
     for kind in ("all", "condensed"):
         for way in ways:
             scores[way] = [
-                ndcg([n for n in found[way][q] if kind == "all" or n in judged[q]], judged[q])
+                _ndcg([n for n in found[way][q] if kind == "all" or n in judged[q]], judged[q])
                 for q in judged
             ]
             low, high = interval(scores[way], [0.0] * len(judged))
@@ -199,7 +193,7 @@ def speed(catalogue: Catalogue, queries: Sequence[str]) -> None:
         for query in (*queries[:3], *queries):
             # One more is asked for each time: none is remembered from the warm-up.
             started = time.perf_counter()
-            shop.find(shop.parse(query, "en"), "en", _BEST + len(times))
+            shop.find(shop.parse(query, "en"), "en", BEST + len(times))
             times.append(1000 * (time.perf_counter() - started))
         p50, p95 = np.quantile(times[3:], (0.5, 0.95))
         told = f"{len(shop.shelf('en'))} products, {len(queries)} searches"

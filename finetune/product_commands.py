@@ -13,6 +13,7 @@ import typer
 from assistant.settings import load_settings
 from finetune.command_line import DEFAULT_HOME, Home, Json, Resume, clear_errors, show
 from finetune.product_labels import read_searches, read_shelf
+from finetune.promotion_commands import add_promotion
 from knowledge.catalogue.promoted import SHIPPED, product_rerankers
 
 product_searches = typer.Typer()
@@ -71,20 +72,9 @@ def evaluate_product_reranker(
         show(evaluate(found, searches), as_json)
 
 
-@product_searches.command("promote-product-reranker")
-def promote_product_reranker(
-    folder: Annotated[Path, typer.Argument(help="Folder made by `product-reranker`.")],
-    home: Home = DEFAULT_HOME,
-    as_json: Json = False,
-) -> None:
-    """Search the products of HOME with it, if it is surely better than the one that is shipped; an
-    assistant that runs takes it up at its next start."""
-    with clear_errors():
-        show({"current": product_rerankers(home).promote(folder)}, as_json)
-
-
-@product_searches.command("rollback-product-reranker")
-def rollback_product_reranker(home: Home = DEFAULT_HOME, as_json: Json = False) -> None:
-    """Search with the one promoted before, or the one that is shipped."""
-    with clear_errors():
-        show({"current": product_rerankers(home).rollback()}, as_json)
+add_promotion(
+    product_searches, "product-reranker", product_rerankers,
+    promote_help="Search the products of HOME with it, if it is surely better than the one that is"
+    " shipped; an assistant that runs takes it up at its next start.",
+    rollback_help="Search with the one promoted before, or the one that is shipped.",
+)  # fmt: skip

@@ -7,8 +7,9 @@ of which is among the searches that product search is measured on.
 
 from __future__ import annotations
 
+import math
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from knowledge.catalogue.types import Product
 from knowledge.segment import content_words
 
 MOST_RELEVANT = 3.0
+BEST = 10
 _MAX_BYTES = 500_000_000
 
 
@@ -110,3 +112,16 @@ def gain(grade: float) -> float:
     """Of a grade in NDCG (Burges et al., "Learning to rank using gradient descent", ICML 2005), as
     a share of the best one's: a network that foretells it orders by expected gain."""
     return float((2**grade - 1) / (2**MOST_RELEVANT - 1))
+
+
+def ndcg(grades: Sequence[float], judged: Iterable[float]) -> float:
+    """Of the grades of what was found, best first, beside the best order of all that was judged; 0
+    where nothing of that suits."""
+    ideal = dcg(sorted(judged, reverse=True))
+    return dcg(grades) / ideal if ideal else 0.0
+
+
+def dcg(grades: Sequence[float]) -> float:
+    """Discounted cumulated gain of the first ten grades, best first (Järvelin and Kekäläinen,
+    "Cumulated gain-based evaluation of IR techniques", TOIS 2002; gains of 2^grade - 1)."""
+    return sum((2**grade - 1) / math.log2(place + 2) for place, grade in enumerate(grades[:BEST]))

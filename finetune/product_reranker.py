@@ -7,7 +7,6 @@ own goes on from the shipped one.
 from __future__ import annotations
 
 import hashlib
-import math
 import random
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -31,7 +30,7 @@ from finetune.pair_training import (
     train_pairs,
 )
 from finetune.precision import mixed
-from finetune.product_labels import MOST_RELEVANT, Judged, Search, rows_of
+from finetune.product_labels import MOST_RELEVANT, Judged, Search, ndcg, rows_of
 from finetune.recommender_scores import mean_with_interval
 from knowledge.catalogue.promoted import SHIPPED, Manifest, write_manifest
 from knowledge.catalogue.reranker import MAX_TOKENS, ProductReranker, Suits
@@ -39,7 +38,6 @@ from knowledge.catalogue.types import Product
 from knowledge.minilm import adapter_digest
 from knowledge.relevance_net import RelevanceNet
 
-_BEST = 10
 _SUITS = MOST_RELEVANT - 1  # a grade from which a product is what was searched for
 _OTHERS = 2
 
@@ -141,11 +139,6 @@ def held_out(searches: Sequence[Search], share: float) -> tuple[list[Search], li
 
 
 def _ndcg(relevance: NDArray[np.float32], grades: Sequence[float]) -> float:
+    """Of products in the order of their relevance."""
     order = np.argsort(-relevance, kind="stable")
-    return dcg([grades[row] for row in order]) / dcg(sorted(grades, reverse=True))
-
-
-def dcg(grades: Sequence[float], best: int = _BEST) -> float:
-    """Discounted cumulated gain of grades, best first (Järvelin and Kekäläinen, TOIS 2002; gains of
-    2^grade - 1)."""
-    return sum((2**g - 1) / math.log2(n + 2) for n, g in enumerate(grades[:best]))
+    return ndcg([grades[row] for row in order], grades)

@@ -13,11 +13,13 @@ import typer
 from assistant.settings import Settings, load_settings
 from finetune.command_line import DEFAULT_HOME, Home, Json, Resume, clear_errors, show
 from finetune.errors import DataError
+from finetune.promotion_commands import add_promotion
 from finetune.settings import RECIPES, load_recipe
 from knowledge.propensity.types import History, day_of
 
 if TYPE_CHECKING:
     from finetune.propensity_settings import PropensityRecipe
+    from knowledge.promoted import PromotedModels
     from knowledge.propensity.taste import Vectors
 
 propensities = typer.Typer()
@@ -122,26 +124,17 @@ def evaluate_propensity(
         show(found, as_json)
 
 
-@propensities.command("promote-propensity")
-def promote_propensity(
-    folder: Annotated[Path, typer.Argument(help="Folder made by `propensity`.")],
-    home: Home = DEFAULT_HOME,
-    as_json: Json = False,
-) -> None:
-    """Show a model's outlooks to the staff of HOME, if it tells buyers from others."""
+def _promoted(home: Path) -> PromotedModels[Any]:
     from knowledge.propensity.promoted import propensity_models
 
-    with clear_errors():
-        show({"current": propensity_models(home).promote(folder)}, as_json)
+    return propensity_models(home)
 
 
-@propensities.command("rollback-propensity")
-def rollback_propensity(home: Home = DEFAULT_HOME, as_json: Json = False) -> None:
-    """Show those of the model promoted before, or none."""
-    from knowledge.propensity.promoted import propensity_models
-
-    with clear_errors():
-        show({"current": propensity_models(home).rollback()}, as_json)
+add_promotion(
+    propensities, "propensity", _promoted,
+    promote_help="Show a model's outlooks to the staff of HOME, if it tells buyers from others.",
+    rollback_help="Show those of the model promoted before, or none.",
+)  # fmt: skip
 
 
 def _source(

@@ -7,17 +7,19 @@ from __future__ import annotations
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from assistant.settings import load_settings
 from finetune.command_line import DEFAULT_HOME, Home, Json, Resume, clear_errors, show
 from finetune.errors import DataError
+from finetune.promotion_commands import add_promotion
 from finetune.settings import RECIPES, load_recipe
 
 if TYPE_CHECKING:
     from finetune.recommender_data import Sales
+    from knowledge.promoted import PromotedModels
 
 recommenders = typer.Typer()
 Baskets = Annotated[
@@ -72,26 +74,18 @@ def evaluate_recommender(
         show(scores, as_json)
 
 
-@recommenders.command("promote-recommender")
-def promote_recommender(
-    folder: Annotated[Path, typer.Argument(help="Folder made by `recommender`.")],
-    home: Home = DEFAULT_HOME,
-    as_json: Json = False,
-) -> None:
-    """Recommend to the customers of HOME by it, if it is ahead of what needs no training."""
+def _promoted(home: Path) -> PromotedModels[Any]:
     from knowledge.recommend.promoted import recommenders as promoted
 
-    with clear_errors():
-        show({"current": promoted(home).promote(folder)}, as_json)
+    return promoted(home)
 
 
-@recommenders.command("rollback-recommender")
-def rollback_recommender(home: Home = DEFAULT_HOME, as_json: Json = False) -> None:
-    """Recommend by the one promoted before, or not at all."""
-    from knowledge.recommend.promoted import recommenders as promoted
-
-    with clear_errors():
-        show({"current": promoted(home).rollback()}, as_json)
+add_promotion(
+    recommenders, "recommender", _promoted,
+    promote_help="Recommend to the customers of HOME by it, if it is ahead of what needs no"
+    " training.",
+    rollback_help="Recommend by the one promoted before, or not at all.",
+)  # fmt: skip
 
 
 def _sales(baskets: list[Path], products: Path, until: str) -> Sales:

@@ -9,10 +9,9 @@ import pytest
 
 from finetune.errors import DataError
 from finetune.pair_training import PairRecipe
-from finetune.product_labels import Search, gain, read_searches, read_shelf, rows_of
+from finetune.product_labels import Search, dcg, gain, read_searches, read_shelf, rows_of
 from finetune.product_reranker import (
     ahead_of,
-    dcg,
     evaluate_product_reranker,
     held_out,
     measured,
