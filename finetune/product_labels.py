@@ -78,7 +78,8 @@ def read_searches(paths: Sequence[Path], shelf: Mapping[str, Product]) -> list[S
                 product = shelf[f"{label.product_id}@{label.language}"]
             except ValidationError as error:
                 told = error.errors()[0]
-                raise DataError(f"{path}, line {number}: {told['loc']}: {told['msg']}") from error
+                where = ".".join(map(str, told["loc"]))
+                raise DataError(f"{path}, line {number}: {where}: {told['msg']}") from error
             except KeyError as error:
                 raise DataError(
                     f"{path}, line {number}: no product {error.args[0]}; name the catalogue that"
