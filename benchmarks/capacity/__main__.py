@@ -9,8 +9,9 @@
 customers to fit the two parameters to, and with others to check what is predicted. The nearer a
 server is to being full the longer it must be watched: of 160 customers, with whom 2 cores are full,
 p95 of 90 seconds is 15% off by chance alone, of 9 minutes 4% (in the model; a machine that is
-slower at times comes on top). So a load lasts the longer the more customers it has, and loads that
-are there to fit and to check go by turns. `check` passes where p95 is within 20% at each of the
+slower at times comes on top). So a load lasts the longer the more customers it has. Each is run in
+`--rounds` pieces, by size up and then down again, so that times in which the machine is slower fall
+on loads to fit and loads to check alike. `check` passes where p95 is within 20% at each of the
 latter; the interval beside it is the measurement's own. `predict` speaks of machines like the one
 that was measured, an app process each, with the client elsewhere and customers who think as long as
 people do. See `benchmarks/capacity/model.py` for the model.
@@ -53,28 +54,74 @@ _BOUNDS = ((0.0, 0.6), (1.0, 1.2))  # of `python` and `pace`
 def measure(given: argparse.Namespace) -> None:
     """Run the loads, one after another, and write down what was seen."""
     most = max(*given.fit, *given.check)
-    planned = [("light", 1, _LIGHT_THINK_SECONDS)]
-    planned += sorted(
-        [("fit", customers, given.think) for customers in given.fit]
-        + [("check", customers, given.think) for customers in given.check],
-        key=lambda load: load[1],
-    )
-    loads = []
-    for role, customers, think in planned:
-        share = _LIGHT_SHARE if role == "light" else customers / most
-        minutes = max(min(_LEAST_MINUTES, given.minutes), given.minutes * share)
-        command = [
-            sys.executable, "-m", "benchmarks.load", "--json", f"--customers={customers}",
-            f"--minutes={minutes}", f"--think={think}", f"--spread={think}",
-            f"--skip={min(30.0, 15 * minutes)}",
-            *([f"--home={given.home}"] if given.home else []),
-        ]  # fmt: skip
-        done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
-        if done.returncode:
-            raise SystemExit(f"error: the load of {customers} customers failed: {done.stdout}")
-        loads.append({"role": role} | json.loads(done.stdout))
-        print(f"{role} {customers}: {loads[-1]['all']['reply']}", file=sys.stderr)
+    planned = [("light", 1), *(("fit", n) for n in given.fit), *(("check", n) for n in given.check)]
+    planned.sort(key=lambda load: load[1])
+    pieces: dict[tuple[str, int], list[dict[str, Any]]] = {load: [] for load in planned}
+    for number in range(given.rounds):
+        for role, customers in planned[:: -1 if number % 2 else 1]:
+            share = _LIGHT_SHARE if role == "light" else customers / most
+            piece = _load(given, customers, share, role == "light", seed=number)
+            pieces[role, customers].append(piece)
+            print(f"{role} {customers}: {piece['all']['reply']}", file=sys.stderr)
+    loads = [{"role": role} | pooled(pieces[role, n]) for role, n in planned]
     given.out.write_text(json.dumps({"cores": os.cpu_count(), "loads": loads}) + "\n")
+
+
+def _load(
+    given: argparse.Namespace, customers: int, share: float, light: bool, seed: int
+) -> dict[str, Any]:
+    """The report of a load that lasts a share of the minutes of the largest."""
+    whole = given.minutes / given.rounds
+    minutes = max(min(_LEAST_MINUTES, whole), whole * share)
+    think = _LIGHT_THINK_SECONDS if light else given.think
+    command = [
+        sys.executable, "-m", "benchmarks.load", "--json", f"--customers={customers}",
+        f"--minutes={minutes}", f"--think={think}", f"--spread={think}",
+        f"--skip={min(30.0, 15 * minutes)}", f"--seed={seed}",
+        *([f"--home={given.home}"] if given.home else []),
+    ]  # fmt: skip
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"error: the load of {customers} customers failed: {done.stdout}")
+    report: dict[str, Any] = json.loads(done.stdout)
+    return report
+
+
+def pooled(pieces: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """One load out of its pieces: as long as all of them, with everything that was seen."""
+    return dict(pieces[0]) | {
+        "seconds": sum(piece["seconds"] for piece in pieces),
+        "cpu_seconds": {
+            name: sum(piece["cpu_seconds"][name] for piece in pieces)
+            for name in pieces[0]["cpu_seconds"]
+        },
+        "requests": _requests([piece["requests"] for piece in pieces]),
+        "samples": _joined([piece["samples"] for piece in pieces]),
+    }
+
+
+def _requests(pieces: Sequence[Mapping[str, Mapping[str, float]]]) -> dict[str, dict[str, float]]:
+    """How many of each kind, and the mean of the medians."""
+    rows: dict[str, list[Mapping[str, float]]] = {}
+    for name, row in (item for piece in pieces for item in piece.items()):
+        rows.setdefault(name, []).append(row)
+    return {
+        name: {
+            "n": sum(row["n"] for row in of_name),
+            "p50": float(
+                np.average([r["p50"] for r in of_name], weights=[r["n"] for r in of_name])
+            ),
+        }
+        for name, of_name in rows.items()
+    }
+
+
+def _joined(samples: Sequence[Any]) -> Any:
+    """Lists one behind the other, however deep in mappings."""
+    if not isinstance(samples[0], Mapping):
+        return [value for piece in samples for value in piece]
+    names = dict.fromkeys(name for piece in samples for name in piece)
+    return {name: _joined([p[name] for p in samples if name in p]) for name in names}
 
 
 def of_role(measured: Mapping[str, Any], role: str) -> list[dict[str, Any]]:
@@ -201,7 +248,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     measuring.add_argument("--home", type=Path)
     measuring.add_argument("--fit", type=_numbers, default=[40, 90, 140], help="customers")
     measuring.add_argument("--check", type=_numbers, default=[60, 110, 160], help="customers")
-    measuring.add_argument("--minutes", type=float, default=5, help="of the largest load")
+    measuring.add_argument("--minutes", type=float, default=10, help="of the largest load")
+    measuring.add_argument("--rounds", type=int, default=2, help="pieces of each load")
     measuring.add_argument("--think", type=float, default=3, help="median, seconds")
     measuring.set_defaults(do=measure)
     fitting = commands.add_parser("fit", help="calibrate the model")

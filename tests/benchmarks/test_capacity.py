@@ -181,3 +181,17 @@ def test_the_interval_of_a_percentile_is_wide_where_a_few_bad_seconds_make_it() 
     assert low < 3.0 < high, "the true one"
     uneven_low, uneven_high = block_interval(load_of(9, sorted(even)), 0.95)
     assert uneven_high - uneven_low > 3 * (high - low)
+
+
+def test_a_load_in_pieces_counts_like_one_that_was_as_long() -> None:
+    first, second = load_of(5, [100.0] * 4), load_of(5, [300.0] * 2)
+    second["samples"]["reply_ms"]["order"] = [50.0]
+    second["requests"] = {"history": {"n": 150, "p50": 4.0}, "rating": {"n": 3, "p50": 2.0}}
+    whole = commands.pooled([first, second])
+    assert (whole["customers"], whole["seconds"]) == (5, 200.0)
+    assert whole["cpu_seconds"] == pytest.approx({"client": 0.4, "server": 10.0})
+    assert whole["samples"]["reply_ms"]["question"] == [100.0] * 4 + [300.0] * 2
+    assert whole["samples"]["reply_ms"]["order"] == [50.0]
+    assert len(whole["samples"]["arrival_seconds"]) == 200
+    assert whole["requests"]["history"] == pytest.approx({"n": 200, "p50": 5.0})
+    assert whole["requests"]["rating"]["n"] == 3
