@@ -41,7 +41,8 @@ class ServerEngine:
 
     `adapter` is the name of a promoted one, "" for the bare base; `base` is a folder that holds the
     base's tokenizer and configuration. Raises GenerationError when the server says that it does not
-    serve the model or refuses the key; one that cannot be reached may come later.
+    serve the model or refuses the key; one that cannot be reached may come later, and `unsaid` is
+    then why it did not say what it serves.
     """
 
     name = "server"
@@ -61,6 +62,7 @@ class ServerEngine:
         key = server.key
         if key and server.is_plain:
             log.warning("the key for %s goes there unencrypted: use https", server.url)
+        self.unsaid = ""
         self._client = httpx.AsyncClient(
             base_url=server.url,
             headers={"authorization": f"Bearer {key}"} if key else {},
@@ -141,7 +143,9 @@ class ServerEngine:
             self.breaker.succeeded()
             pieces.put(error)
         except TimeoutError:
-            self.breaker.failed()
+            # Less time than a connection may take tells nothing of the server.
+            fair = left >= self.settings.connect_seconds
+            (self.breaker.failed if fair else self.breaker.abandoned)()
             pieces.put(GenerationError("the language model's server did not answer in time"))
         except Exception as error:
             self.breaker.failed()
@@ -224,6 +228,7 @@ class ServerEngine:
             found = response.raise_for_status().json()["data"]
             names = sorted(str(model["id"]) for model in found)
         except (httpx.HTTPError, TimeoutError, ValueError, LookupError, TypeError) as error:
+            self.unsaid = f"{error or type(error).__name__}".splitlines()[0]
             log.warning("%s does not say what it serves: %r", self.settings.url, error)
             return
         if self.model not in names:

@@ -91,7 +91,14 @@ class ModelServer:
         names = [current.name if current else "", *([canary.name] if canary else [])]
         for name in names:
             try:
-                ServerEngine(model, base, name).close()
+                engine = ServerEngine(model, base, name)
+                engine.close()
+                if engine.unsaid:
+                    yield warning(
+                        f"it takes connections, but does not say what it serves: {engine.unsaid}",
+                        "let `url` below [model.server] end where its API begins (/v1, mostly)",
+                    )
+                    return
                 yield ok(f"it takes connections, and serves {name or model.server.model or 'it'}")
             except GenerationError as error:
                 yield broken(str(error), "see deploy/model-server.md")

@@ -54,7 +54,7 @@ class OrderSkill:
         """The order as the only evidence, or a question for what is missing."""
         numbers = self._said(self._number, question)
         try:
-            task = self._task(question)
+            task = self._task(question, numbers)
             customer = question.customer_id or ""
             if not customer:
                 if not numbers:
@@ -80,12 +80,19 @@ class OrderSkill:
         short = left != question.text and len(content_words(left)) <= _FEW_WORDS
         return short and bool(self._said(self._number, question))
 
-    def _task(self, question: Question) -> Task | None:
-        """What the message wants changed, or goes on with; "where is MW-10001?" does neither."""
+    def _task(self, question: Question, numbers: Sequence[str]) -> Task | None:
+        """What the message wants changed, or goes on with; "where is MW-10001?" does neither, nor
+        does an e-mail address after it: that goes with the number that was named last."""
         if self.tasks is None:
             return None
         named = self._only_names(question) and not says("asks", question.text, question.language)
-        return self.tasks.open(question) if named or self.tasks.takes(question) else None
+        if not (named or self.tasks.takes(question)):
+            return None
+        task = self.tasks.open(question)
+        is_address = named and not self._number.search(question.text)
+        if is_address and task and numbers[0].casefold() != (task.order or numbers[0]).casefold():
+            return None
+        return task
 
     def _without(self, question: Question, intent: Intent, task: Task | None) -> Fetched:
         """Nobody is known and no number was named: what the shop's pages say, if they do."""

@@ -329,6 +329,10 @@ def test_a_models_server_is_asked_whether_it_serves_what_is_promoted(tmp_path: P
         assert asked(adapters=known) == [("ok", f"it takes connections, and serves {name}")]
         ((status, detail),) = asked()
         assert (status, f"not {name}" in detail) == ("broken", True)
+        server.status = 404
+        ((status, detail),) = asked(adapters=known)
+        assert (status, "does not say what it serves" in detail) == ("warning", True)
+        assert "404" in detail
         server.status = 401
         ((status, detail),) = asked(adapters=known)
         assert (status, "refuses the key" in detail) == ("broken", True)

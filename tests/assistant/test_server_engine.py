@@ -304,6 +304,17 @@ def test_a_turn_that_came_too_late_says_nothing_against_the_server(make: Make) -
     assert server.calls == []
 
 
+def test_a_turn_with_hardly_any_time_says_nothing_against_a_server_that_is_slow(
+    make: Make,
+) -> None:
+    engine, server = make(drips(["word "] * 200, 0.05), most_failures=1, connect_seconds=0.4)
+    for seconds, state in ((0.2, "closed"), (0.5, "open")):
+        with pytest.raises(GenerationError, match="in time"):
+            written(engine, seconds=seconds)
+        assert engine.breaker.state == state
+    assert len(server.calls) == 2
+
+
 def test_a_request_that_is_refused_says_nothing_against_the_server(make: Make) -> None:
     engine, _ = make(answers(400, "too long"), most_failures=1)
     for _ in range(3):

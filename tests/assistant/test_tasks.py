@@ -187,6 +187,17 @@ def test_nobody_changes_another_customers_order(talk: Talk, records: SqliteRecor
     assert made(records) == []
 
 
+def test_an_address_goes_with_the_number_named_last_not_with_what_is_open(talk: Talk) -> None:
+    mine = talk.start("C-1")
+    said = reasons(talk, mine, "please return my order", "Where is MW-20001?")
+    assert said == ["orders:items", "orders:unknown"]
+    told = talk.say(mine, "ben@shop.example")
+    assert told.reply is not None
+    assert told.reply["reason"] == "orders:unknown"
+    assert "MW-20001" in told.text
+    assert talk.reason(mine, "the wool socks") == "orders:confirm", "what is open has waited"
+
+
 def test_what_is_asked_for_in_vain_goes_to_a_person(talk: Talk) -> None:
     mine = talk.start("C-1")
     said = reasons(talk, mine, "I want to send something back", "yes", "ok", "sure")

@@ -49,6 +49,31 @@ def test_what_the_image_copies_exists_and_is_let_into_the_build() -> None:
         assert f"!{path}" in let_in, path
 
 
+def test_the_image_can_dump_the_database_that_compose_runs() -> None:
+    dumps = re.search(r"postgresql-client-(\d+)", CONTAINERFILE)
+    runs = re.search(r"postgres:(\d+)", COMPOSE["services"]["postgres"]["image"])
+    assert dumps
+    assert runs
+    assert int(dumps[1]) >= int(runs[1]), "pg_dump refuses a server that is newer"
+
+
+@pytest.mark.parametrize(("name", "key"), [("redis", "REDIS_PASSWORD"), ("model", "VLLM_API_KEY")])
+def test_a_server_does_not_start_without_its_password(name: str, key: str) -> None:
+    """The very shell script of compose.yaml, the program replaced."""
+    service = COMPOSE["services"][name]
+    (*shell, script) = service.get("entrypoint") or service["command"]
+    script = re.sub(r"exec (redis-server|python3 .*)", "echo started", script.replace("$$", "$"))
+    script = re.sub(r"\$\{MODEL_\w+:-\}", "starter", script)
+    assert key in service["environment"]
+    for password, started in (("", False), ("x1", True)):
+        environment = {"PATH": os.environ["PATH"], key: password}
+        done = subprocess.run(
+            [*shell, script], env=environment, capture_output=True, text=True, check=False
+        )
+        assert (done.returncode == 0, "started" in done.stdout) == (started, started)
+        assert started or ".env.large" in done.stderr
+
+
 def test_the_image_holds_every_package_that_the_project_declares() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     packages = {name.split(".")[0] for name in project["tool"]["setuptools"]["packages"]}

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +13,18 @@ import pytest
 import yaml
 
 from app import serve
+from assistant.restoring import restore
 from assistant.settings import Settings, load_settings
 from assistant.web.gate import AREAS
-from tests.deploy.reading import DEPLOY, MANIFESTS, documents, manifests
+from tests.deploy.reading import DEPLOY, MANIFESTS, ROOT, documents, manifests
 
 ALL = manifests()
 POD: dict[str, Any] = ALL["Deployment/frontdesk"]["spec"]["template"]["spec"]
 APP: dict[str, Any] = POD["containers"][0]
-JOB: dict[str, Any] = ALL["CronJob/frontdesk-refresh"]["spec"]["jobTemplate"]["spec"]["template"]
+JOBS: dict[str, dict[str, Any]] = {
+    name: ALL[f"CronJob/frontdesk-{name}"]["spec"]["jobTemplate"]["spec"]["template"]
+    for name in ("refresh", "backup")
+}
 CONFIG: dict[str, str] = ALL["ConfigMap/frontdesk"]["data"]
 PORT = serve.__defaults__[1] if serve.__defaults__ else 0
 
@@ -72,7 +79,7 @@ def test_a_pod_has_time_to_end_its_turns() -> None:
     assert int(compose["services"]["app"]["stop_grace_period"].removesuffix("s")) >= 65
 
 
-@pytest.mark.parametrize("pod", [POD, JOB["spec"]], ids=["app", "refresh"])
+@pytest.mark.parametrize("pod", [POD, *(job["spec"] for job in JOBS.values())], ids=["app", *JOBS])
 def test_pods_are_not_root_and_write_to_their_mounts_alone(pod: dict[str, Any]) -> None:
     assert pod["securityContext"]["runAsNonRoot"]
     assert pod["automountServiceAccountToken"] is False
@@ -88,7 +95,7 @@ def test_pods_are_not_root_and_write_to_their_mounts_alone(pod: dict[str, Any]) 
     mounts = {
         mount["mountPath"] for mount in container["volumeMounts"] if not mount.get("readOnly")
     }
-    assert mounts == {home[1], "/tmp"}
+    assert mounts - {"/backups"} == {home[1], "/tmp"}
     claimed = {mount["name"] for mount in container["volumeMounts"]}
     assert claimed == {volume["name"] for volume in pod["volumes"]}
 
@@ -97,11 +104,18 @@ def test_claims_config_and_secrets_that_pods_name_exist() -> None:
     claims = {v["persistentVolumeClaim"]["claimName"] for v in POD["volumes"] if "persistentVolumeClaim" in v}  # fmt: skip
     assert claims == {"frontdesk-home"}
     assert ALL["PersistentVolumeClaim/frontdesk-home"]["spec"]["accessModes"] == ["ReadWriteMany"]
-    for container in (APP, JOB["spec"]["containers"][0]):
-        assert container["envFrom"] == [
-            {"configMapRef": {"name": "frontdesk"}}, {"secretRef": {"name": "frontdesk"}},
-        ]  # fmt: skip
-    assert {"ConfigMap/frontdesk", "Secret/frontdesk"} <= set(ALL)
+    shared = [{"configMapRef": {"name": "frontdesk"}}, {"secretRef": {"name": "frontdesk"}}]
+    refresh, backup = (JOBS[name]["spec"]["containers"][0] for name in ("refresh", "backup"))
+    assert APP["envFrom"] == refresh["envFrom"] == shared
+    assert backup["envFrom"] == [*shared, {"secretRef": {"name": "frontdesk-backup"}}]
+    assert {"ConfigMap/frontdesk", "Secret/frontdesk", "Secret/frontdesk-backup"} <= set(ALL)
+    assert "PersistentVolumeClaim/frontdesk-backups" in ALL
+
+
+def test_the_passphrase_of_backups_is_in_no_pod_but_the_backups() -> None:
+    name = "FRONTDESK_BACKUP__PASSPHRASE"
+    assert name in ALL["Secret/frontdesk-backup"]["stringData"]
+    assert name not in ALL["Secret/frontdesk"]["stringData"] | CONFIG
 
 
 def test_the_service_and_what_counts_pods_see_the_app_and_no_job() -> None:
@@ -109,13 +123,38 @@ def test_the_service_and_what_counts_pods_see_the_app_and_no_job() -> None:
     assert ALL["Deployment/frontdesk"]["spec"]["selector"]["matchLabels"] == labels
     assert ALL["Service/frontdesk"]["spec"]["selector"] == labels
     assert ALL["PodDisruptionBudget/frontdesk"]["spec"]["selector"]["matchLabels"] == labels
-    assert JOB["metadata"]["labels"].items().isdisjoint(labels.items())
+    for job in JOBS.values():
+        assert job["metadata"]["labels"].items().isdisjoint(labels.items())
 
 
 def test_the_nightly_refresh_is_a_command_of_ours() -> None:
-    command = JOB["spec"]["containers"][0]["command"]
+    command = JOBS["refresh"]["spec"]["containers"][0]["command"]
     assert command[:4] == ["python", "-m", "knowledge", "refresh"]
     assert ALL["CronJob/frontdesk-refresh"]["spec"]["concurrencyPolicy"] == "Forbid"
+
+
+def test_the_nightly_backup_writes_what_the_restore_command_opens_and_forgets_old_ones(
+    tmp_path: Path,
+) -> None:
+    """The very shell script of the manifest, its folder replaced."""
+    (*shell, script) = JOBS["backup"]["spec"]["containers"][0]["command"]
+    kept, home = tmp_path / "backups", tmp_path / "home"
+    kept.mkdir()
+    home.mkdir()
+    (home / "staff.json").write_text('{"secret": "s"}')
+    old, foreign = kept / "frontdesk-2026-01-01T000000Z.sealed", kept / "notes.txt"
+    for path in (old, foreign):
+        path.write_bytes(b"")
+        os.utime(path, (0, 0))
+    secret = ALL["Secret/frontdesk-backup"]["stringData"]
+    environment = os.environ | secret | {"FRONTDESK_HOME": str(home)}
+    environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
+    command = [*shell, script.replace("/backups", str(kept))]
+    subprocess.run(command, check=True, env=environment, cwd=ROOT, capture_output=True)
+    (made,) = set(kept.iterdir()) - {foreign}
+    restored = tmp_path / "restored"
+    restore(made, restored, secret["FRONTDESK_BACKUP__PASSPHRASE"])
+    assert (restored / "staff.json").read_text() == '{"secret": "s"}'
 
 
 def test_a_rolling_restart_takes_no_pod_away_before_another_is_ready() -> None:
@@ -150,7 +189,7 @@ def test_chroma_is_reached_by_frontdesk_alone() -> None:
     assert "chroma" in rule["podSelector"]["matchExpressions"][0]["values"]
     (source,) = rule["ingress"][0]["from"]
     (label,) = source["podSelector"]["matchExpressions"]
-    assert set(label["values"]) == {"frontdesk", "frontdesk-refresh"}
+    assert set(label["values"]) == {"frontdesk", "frontdesk-refresh", "frontdesk-backup"}
 
 
 def test_every_service_that_settings_name_may_be_reached() -> None:
@@ -172,6 +211,7 @@ def test_the_values_of_settings_are_valid() -> None:
         "FRONTDESK_KNOWLEDGE", "FRONTDESK_BACKUP",
     )  # fmt: skip
     values = CONFIG | ALL["Secret/frontdesk"]["stringData"]
+    values |= ALL["Secret/frontdesk-backup"]["stringData"]
     load_settings(None, {key: value for key, value in values.items() if key.startswith(known)})
 
 
