@@ -11,8 +11,9 @@ server is to being full the longer it must be watched: of 160 customers, with wh
 p95 of 90 seconds is 15% off by chance alone, of 9 minutes 4% (in the model; a machine that is
 slower at times comes on top). So a load lasts the longer the more customers it has. Each is run in
 `--rounds` pieces, by size up and then down again, so that times in which the machine is slower fall
-on loads to fit and loads to check alike. `check` passes where p95 is within 20% at each of the
-latter; the interval beside it is the measurement's own. `predict` speaks of machines like the one
+on loads to fit and loads to check alike; what was interrupted goes on with the next piece. `check`
+passes where p95 is within 20% at each of the latter; the interval beside it is the measurement's
+own. `predict` speaks of machines like the one
 that was measured, an app process each, with the client elsewhere and customers who think as long as
 people do. See `benchmarks/capacity/model.py` for the model.
 """
@@ -23,6 +24,7 @@ import argparse
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -57,19 +59,22 @@ def measure(given: argparse.Namespace) -> None:
     planned = [("light", 1), *(("fit", n) for n in given.fit), *(("check", n) for n in given.check)]
     planned.sort(key=lambda load: load[1])
     pieces: dict[tuple[str, int], list[dict[str, Any]]] = {load: [] for load in planned}
+    kept = given.out.with_name(f"{given.out.name}.pieces")
+    kept.mkdir(exist_ok=True)
     for number in range(given.rounds):
         for role, customers in planned[:: -1 if number % 2 else 1]:
-            share = _LIGHT_SHARE if role == "light" else customers / most
-            piece = _load(given, customers, share, role == "light", seed=number)
-            pieces[role, customers].append(piece)
+            path = kept / f"{role}-{customers}-{given.minutes:g}-{given.think:g}-{number}.json"
+            if not path.exists():
+                share = _LIGHT_SHARE if role == "light" else customers / most
+                path.write_text(_load(given, customers, share, role == "light", seed=number))
+            pieces[role, customers].append(piece := json.loads(path.read_text()))
             print(f"{role} {customers}: {piece['all']['reply']}", file=sys.stderr)
     loads = [{"role": role} | pooled(pieces[role, n]) for role, n in planned]
     given.out.write_text(json.dumps({"cores": os.cpu_count(), "loads": loads}) + "\n")
+    shutil.rmtree(kept)
 
 
-def _load(
-    given: argparse.Namespace, customers: int, share: float, light: bool, seed: int
-) -> dict[str, Any]:
+def _load(given: argparse.Namespace, customers: int, share: float, light: bool, seed: int) -> str:
     """The report of a load that lasts a share of the minutes of the largest."""
     whole = given.minutes / given.rounds
     minutes = max(min(_LEAST_MINUTES, whole), whole * share)
@@ -82,9 +87,10 @@ def _load(
     ]  # fmt: skip
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
-        raise SystemExit(f"error: the load of {customers} customers failed: {done.stdout}")
-    report: dict[str, Any] = json.loads(done.stdout)
-    return report
+        report = json.loads(done.stdout or "{}")
+        wrong = {name: report.get(name) for name in ("errors", "lost", "crossed")}
+        raise SystemExit(f"error: the load of {customers} customers failed: {wrong}")
+    return done.stdout
 
 
 def pooled(pieces: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
