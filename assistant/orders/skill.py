@@ -17,7 +17,7 @@ from assistant.orders.identification import Identification, Identified
 from assistant.orders.task_store import Task
 from assistant.orders.tasks import Tasks
 from assistant.orders.telling import OVER, record
-from assistant.orders.wishes import says
+from assistant.orders.wishes import says, wish
 from assistant.records.seam import Records
 from assistant.skills import Fetched, Skill
 from assistant.types import Clarify, Handoff, Intent, Outcome, Question
@@ -54,7 +54,7 @@ class OrderSkill:
         """The order as the only evidence, or a question for what is missing."""
         numbers = self._said(self._number, question)
         try:
-            task = self._task(question, numbers)
+            task = self._task(question)
             customer = question.customer_id or ""
             if not customer:
                 if not numbers:
@@ -80,19 +80,22 @@ class OrderSkill:
         short = left != question.text and len(content_words(left)) <= _FEW_WORDS
         return short and bool(self._said(self._number, question))
 
-    def _task(self, question: Question, numbers: Sequence[str]) -> Task | None:
+    def _task(self, question: Question) -> Task | None:
         """What the message wants changed, or goes on with; "where is MW-10001?" does neither, nor
-        does an e-mail address after it: that goes with the number that was named last."""
+        does the e-mail address that answers what was asked thereupon."""
         if self.tasks is None:
             return None
-        named = self._only_names(question) and not says("asks", question.text, question.language)
-        if not (named or self.tasks.takes(question)):
-            return None
-        task = self.tasks.open(question)
-        is_address = named and not self._number.search(question.text)
-        if is_address and task and numbers[0].casefold() != (task.order or numbers[0]).casefold():
-            return None
-        return task
+        if self._only_names(question):
+            text, language = self._naming(question), question.language
+            goes_on = bool(wish(text, language)) or not says("asks", text, language)
+        else:
+            goes_on = self.tasks.takes(question)
+        return self.tasks.open(question) if goes_on else None
+
+    def _naming(self, question: Question) -> str:
+        """The customer's last message that names an order."""
+        earlier = [m.text for m in reversed(question.history) if m.role == "customer"]
+        return next(t for t in (question.text, *earlier) if self._number.search(t))
 
     def _without(self, question: Question, intent: Intent, task: Task | None) -> Fetched:
         """Nobody is known and no number was named: what the shop's pages say, if they do."""

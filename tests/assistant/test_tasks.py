@@ -198,6 +198,14 @@ def test_an_address_goes_with_the_number_named_last_not_with_what_is_open(talk: 
     assert talk.reason(mine, "the wool socks") == "orders:confirm", "what is open has waited"
 
 
+def test_who_asks_where_an_order_is_is_told_before_what_else_they_want(talk: Talk) -> None:
+    mine = talk.start()
+    texts = ("please change my address", "Where is MW-10001?", "ada@shop.example")
+    said = reasons(talk, mine, *texts)
+    assert said == ["orders:unidentified", "orders:email", "orders:status"]
+    assert talk.reason(mine, "MW-10001") == "orders:address", "what is open has waited"
+
+
 def test_what_is_asked_for_in_vain_goes_to_a_person(talk: Talk) -> None:
     mine = talk.start("C-1")
     said = reasons(talk, mine, "I want to send something back", "yes", "ok", "sure")
@@ -418,6 +426,10 @@ def test_a_change_is_worth_what_comes_back() -> None:
         ("en", "How do I send shoes back?", None),
         ("en", "I'd like to return these boots", "return"),
         ("en", "If I return it, who pays?", None),
+        ("en", "I have opened it. How many days to send it back?", None),
+        ("en", "In Oslo, who covers the postage if I send shoes back?", None),
+        ("en", "I want to send a gift to Oslo. Will it be there by Friday?", None),
+        ("en", "I would like to send the boots from my last order back", "return"),
         ("en", "Can you help me return items of MW-1?", "return"),
         ("en", "please change the delivery address", "address"),
         ("en", "What is your address?", None),
