@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import Connection, func, insert, or_, select, update
+from sqlalchemy import Connection, ScalarSelect, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from assistant import tables
@@ -153,56 +153,56 @@ class Handoffs:
             return None
         position = queue.index(conversation_id) + 1
         now = time.time()
-        waits = self.waits(now - _RECENT_SECONDS)[-_RECENT:]
+        waits = self.waits(now - _RECENT_SECONDS, _RECENT)
         minutes = max(1, round(statistics.median(waits) / 60)) if len(waits) >= _FEWEST else None
         return Waiting(position, minutes, self.hours.opens(now))
 
     def queue(self) -> list[str]:
         """The conversations that wait, the longest first; writing more costs nobody the place."""
-        log, columns = tables.handoffs.c, tables.conversations.c
-        query = (
-            select(log.conversation_id)
-            .join(tables.conversations, columns.id == log.conversation_id)
-            .where(columns.state == "waiting", log.event.in_(_BEGIN_WAITING))
-            .group_by(log.conversation_id)
-            .order_by(func.max(log.created))
-        )
+        columns = tables.conversations.c
+        query = select(columns.id).where(columns.state == "waiting").order_by(_began())
         with self.store.readers.connect() as connection:
             return list(connection.execute(query).scalars())
 
     def depth(self) -> tuple[int, float]:
         """(how many customers wait for a person, for how many seconds the first of them has)."""
-        log, columns = tables.handoffs.c, tables.conversations.c
-        began = (
-            select(func.max(log.created).label("began"))
-            .join(tables.conversations, columns.id == log.conversation_id)
-            .where(columns.state == "waiting", log.event.in_(_BEGIN_WAITING))
-            .group_by(log.conversation_id)
-            .subquery()
-        )
+        waiting = tables.conversations.c.state == "waiting"
+        began = select(_began().label("began")).where(waiting).subquery()
         with self.store.readers.connect() as connection:
             count, first = connection.execute(
                 select(func.count(), func.min(began.c.began)).select_from(began)
             ).one()
         return int(count), max(0.0, time.time() - first) if first else 0.0
 
-    def waits(self, since: float) -> list[float]:
-        """How many seconds customers waited for a person since then, in the order of the ends."""
-        log = tables.handoffs.c
-        query = (
-            select(log.conversation_id, log.event, log.created)
-            .where(log.created >= since)
-            .order_by(log.id)
+    def waits(self, since: float, most: int) -> list[float]:
+        """How many seconds customers waited for a person who came since then, the latest first."""
+        take, before, ask = (tables.handoffs.alias(name) for name in ("take", "before", "ask"))
+        last = (
+            select(func.max(before.c.id))
+            .where(before.c.conversation_id == take.c.conversation_id, before.c.id < take.c.id)
+            .scalar_subquery()
         )
-        began: dict[str, float] = {}
-        waits: list[float] = []
+        query = (
+            select(take.c.created - ask.c.created)
+            .select_from(take)
+            .join(ask, ask.c.id == last)
+            .where(take.c.event == "take", take.c.created >= since)
+            .where(ask.c.event.in_(_BEGIN_WAITING))
+            .order_by(take.c.created.desc())
+            .limit(most)
+        )
         with self.store.readers.connect() as connection:
-            for conversation_id, event, created in connection.execute(query):
-                if event in _BEGIN_WAITING:
-                    began[conversation_id] = created
-                elif (start := began.pop(conversation_id, None)) is not None and event == "take":
-                    waits.append(created - start)
-        return waits
+            return list(connection.execute(query).scalars())
+
+
+def _began() -> ScalarSelect[float]:
+    """When the waiting of a conversation of an outer query began."""
+    log = tables.handoffs.c
+    return (
+        select(func.max(log.created))
+        .where(log.conversation_id == tables.conversations.c.id, log.event.in_(_BEGIN_WAITING))
+        .scalar_subquery()
+    )
 
 
 def is_email(text: str) -> bool:

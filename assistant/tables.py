@@ -32,6 +32,7 @@ conversations = Table(
     Column("updated", Float, nullable=False),
     Index("by_state", "state", "updated"),
     Index("conversations_by_use", "updated"),
+    Index("conversations_by_customer", "customer_id"),
 )
 messages = Table(
     "messages",
@@ -55,6 +56,8 @@ handoffs = Table(
     Column("who", String(64), nullable=False),
     Column("created", Float, nullable=False),
     Index("by_time", "created"),
+    Index("handoffs_by_conversation", "conversation_id", "created"),
+    Index("handoffs_by_event", "event", "created"),
 )
 contacts = Table(
     "contacts",
@@ -67,7 +70,7 @@ ratings = Table(
     "ratings",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column("conversation_id", String(32), nullable=False),
+    Column("conversation_id", String(32), nullable=False, index=True),
     Column("message", Integer, nullable=False),
     Column("helpful", Integer, nullable=False),
     Column("reason", Text, nullable=False),

@@ -19,7 +19,7 @@ from assistant.errors import StoreError
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0006"
+HEAD = "0007"
 _LOCK = 0x46726F6E7464  # of PostgreSQL's advisory locks; any number that nobody else takes
 _VERSION = Table("alembic_version", MetaData(), Column("version_num", String(32)))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -248,3 +248,27 @@ def test_when_the_team_is_away_the_customer_learns_when_it_is_back(tmp_path: Pat
     store.delete(conversation.id)
     assert handoffs.contact(conversation.id) == ""
     store.close()
+
+
+def test_only_who_waited_and_was_taken_counts_as_a_wait(
+    service: ChatService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1_000_000.0]
+    monkeypatch.setattr("assistant.handoff.time.time", lambda: now[0])
+    monkeypatch.setattr("assistant.handoff.later", lambda: now[0])
+    mine, other = service.start().id, service.start().id
+
+    def pass_by(seconds: float, happens: Callable[..., object], *values: str) -> None:
+        now[0] += seconds
+        assert happens(*values)
+
+    pass_by(0, service.hand_off, mine)
+    pass_by(5, service.hand_off, other)
+    pass_by(5, service.take_over, mine, "Ada")  # after 10
+    pass_by(50, service.withdraw, other)
+    pass_by(1, service.take_over, other, "Ada")  # who did not wait any more
+    pass_by(7, service.requeue, mine, "Ada")
+    pass_by(30, service.take_over, mine, "Ada")  # after 30
+    assert service.handoffs.waits(0, 9) == [30, 10]
+    assert service.handoffs.waits(0, 1) == [30]
+    assert service.handoffs.waits(1_000_050, 9) == [30]
