@@ -13,9 +13,9 @@ slower at times comes on top). So a load lasts the longer the more customers it 
 `--rounds` pieces, by size up and then down again, so that times in which the machine is slower fall
 on loads to fit and loads to check alike; what was interrupted goes on with the next piece. `check`
 passes where p95 is within 20% at each of the latter; the interval beside it is the measurement's
-own. `predict` speaks of machines like the one
-that was measured, an app process each, with the client elsewhere and customers who think as long as
-people do. See `benchmarks/capacity/model.py` for the model.
+own. `--home` is a folder made by `make demo`; what customers say there stays in it. `predict`
+speaks of machines like the one that was measured, an app process each, with the client elsewhere
+and customers who think as long as people do. See `benchmarks/capacity/model.py` for the model.
 """
 
 from __future__ import annotations
