@@ -430,6 +430,8 @@ def test_a_change_is_worth_what_comes_back() -> None:
         ("en", "In Oslo, who covers the postage if I send shoes back?", None),
         ("en", "I want to send a gift to Oslo. Will it be there by Friday?", None),
         ("en", "I would like to send the boots from my last order back", "return"),
+        ("en", "I have to send the 2.5 m rope back", "return"),
+        ("en", "I look for something to give\n\nAll my best", None),
         ("en", "Can you help me return items of MW-1?", "return"),
         ("en", "please change the delivery address", "address"),
         ("en", "What is your address?", None),
